@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * fathom.h - depth maps from pictures, on CPUs.
+ *
+ *     fathom_error err;
+ *     fathom_model *model = NULL;
+ *     fathom_session *session = NULL;
+ *     fathom_image image = {0};
+ *     fathom_map map = {0};
+ *     if (fathom_model_open(&model, "vits.fathom", &err) ||
+ *         fathom_image_load(&image, "photo.jpg", NULL, &err) ||
+ *         fathom_session_create(&session, model, image.width, image.height, NULL, &err) ||
+ *         fathom_session_run(session, &image, &map, &err) ||
+ *         fathom_map_write(&map, "depth.png", NULL, &err))
+ *         fprintf(stderr, "%s\n", err.message);
+ *     fathom_map_free(&map);
+ *     fathom_session_destroy(&session);
+ *     fathom_image_free(&image);
+ *     fathom_model_close(&model);
+ *
+ * Rules that hold everywhere
+ *   - A function that can fail returns a status, 0 for success, and writes one sentence to *err
+ *     (what was found, what was expected, the way out). `err` may be NULL.
+ *   - x_create/open/load fill an object that x_destroy/close/free releases. Those take the address,
+ *     leave NULL (or an empty struct) behind, and do nothing for NULL or an empty struct.
+ *     A failed call leaves nothing to release.
+ *   - The library never exits, never prints, and reads one environment variable, FATHOM_CPU.
+ *   - A model is immutable: any number of threads may use one. A session belongs to one thread at a
+ *     time, and must be destroyed before its model is closed. Results are the same bytes for any
+ *     number of threads.
+ *   - Option structs: zero means "the default", NULL means all defaults. They and all strings in
+ *     them need to live only until the call returns.
+ */
+#ifndef FATHOM_H
+#define FATHOM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define FATHOM_API __attribute__((visibility("default")))
+#else
+#define FATHOM_API
+#endif
+
+/* ---- status ------------------------------------------------------------------------------- */
+
+/* Numbers are stable. `fathom` (the command) exits with 0, or with the tens digit of these:
+ * 1 argument, 2 file or format, 3 model, 4 memory, 5 picture, 6 "some or all inputs failed". */
+typedef enum fathom_status {
+    FATHOM_OK = 0,
+    FATHOM_E_ARGUMENT = 10,  /* a bad argument or option */
+    FATHOM_E_UNITS = 11,     /* metres asked of a relative map without a scale */
+    FATHOM_E_IO = 20,        /* a file could not be opened, read or written */
+    FATHOM_E_FORMAT = 21,    /* a file is not what it says, or is damaged */
+    FATHOM_E_VERSION = 22,   /* a file of a newer or unknown format version */
+    FATHOM_E_CHECKSUM = 23,  /* stored and computed checksum differ */
+    FATHOM_E_MODEL = 30,     /* config and tensors of a weights file do not make a model we run */
+    FATHOM_E_NUMERIC = 31,   /* a stage produced NaN or infinity */
+    FATHOM_E_MEMORY = 40,    /* out of memory */
+    FATHOM_E_IMAGE = 50,     /* a picture could not be decoded */
+    FATHOM_E_TOO_LARGE = 51  /* a size is over its limit */
+} fathom_status;
+
+typedef struct fathom_error {
+    fathom_status status;
+    char message[1020]; /* one sentence, UTF-8, no newline */
+} fathom_error;
+
+/* "0.1.0". */
+FATHOM_API const char *fathom_version(void);
+
+/* ---- what a depth map's numbers mean ------------------------------------------------------- */
+
+typedef enum fathom_kind {
+    /* Affine-invariant disparity: value = a / depth + b with a > 0, a and b unknown and different
+     * for each picture. Larger is nearer. Never metres. */
+    FATHOM_KIND_RELATIVE_INVERSE = 1,
+    /* Depth along the optical axis in metres, larger is farther. */
+    FATHOM_KIND_METRIC = 2
+} fathom_kind;
+
+/* A depth map and all that is needed to read its numbers. `values` is row-major, no padding. */
+typedef struct fathom_map {
+    int width, height;
+    float *values;             /* owned, width * height, finite */
+    fathom_kind kind;
+    int net_width, net_height; /* what the network saw, pixels; 0 when unknown */
+    char model[96];            /* model.name of the weights file, "" when unknown */
+    char checkpoint_sha256[65]; /* of the original checkpoint, hex, "" when unknown */
+} fathom_map;
+
+/* ---- model --------------------------------------------------------------------------------- */
+
+typedef struct fathom_model fathom_model;
+
+typedef struct fathom_model_info { /* strings are borrowed from the model */
+    const char *name, *family, *licence, *source, *source_sha256;
+    fathom_kind kind;
+    float max_depth;      /* metres; 0 for relative models */
+    uint64_t parameters;  /* values in all tensors */
+    uint64_t file_bytes;
+    size_t tensors, config_lines;
+    int input_size;       /* default --size: network pixels on the shorter side */
+    int input_multiple;   /* network width and height are multiples of this */
+} fathom_model_info;
+
+typedef struct fathom_tensor_info { /* strings are borrowed from the model */
+    const char *name, *type; /* "f32", "f16", "bf16" */
+    int ndim;
+    uint64_t dim[4];
+    uint64_t offset, bytes; /* in the file */
+    uint32_t crc32;
+} fathom_tensor_info;
+
+/* Maps a weights file (.fathom, see weights/FORMAT.md) and checks all of it: structure, checksums,
+ * config, every tensor's presence and shape. All that is missing is named at once. */
+FATHOM_API fathom_status fathom_model_open(fathom_model **model, const char *path,
+                                           fathom_error *err);
+
+/* The same on bytes in memory, borrowed until fathom_model_close, 64-byte aligned. */
+FATHOM_API fathom_status fathom_model_open_memory(fathom_model **model, const void *bytes,
+                                                  size_t size, fathom_error *err);
+
+FATHOM_API void fathom_model_close(fathom_model **model);
+
+FATHOM_API void fathom_model_get_info(const fathom_model *model, fathom_model_info *info);
+
+/* The i-th tensor, i < info.tensors, in name order. Returns FATHOM_E_ARGUMENT past the end. */
+FATHOM_API fathom_status fathom_model_tensor(const fathom_model *model, size_t i,
+                                             fathom_tensor_info *info);
+
+/* The i-th line "key=value" of the config block, i < info.config_lines; NULL past the end. */
+FATHOM_API const char *fathom_model_config_line(const fathom_model *model, size_t i);
+
+/* ---- pictures ------------------------------------------------------------------------------ */
+
+typedef struct fathom_image { /* 8-bit RGB, row-major, no padding, upright (EXIF applied) */
+    int width, height;
+    uint8_t *rgb; /* owned by the image when filled by fathom_image_load */
+} fathom_image;
+
+typedef struct fathom_image_options {
+    uint64_t max_pixels;   /* refuse larger pictures before decoding; default 268435456 */
+    uint8_t background[3]; /* transparent pixels are composited on this; default black */
+    int ignore_exif;       /* 1: keep the stored orientation */
+} fathom_image_options;
+
+/* Reads JPEG, PNG, BMP, TGA, PNM or the first frame of a GIF. 16-bit pictures are rounded to 8. */
+FATHOM_API fathom_status fathom_image_load(fathom_image *image, const char *path,
+                                           const fathom_image_options *opt, fathom_error *err);
+
+FATHOM_API fathom_status fathom_image_load_memory(fathom_image *image, const void *bytes,
+                                                  size_t size, const fathom_image_options *opt,
+                                                  fathom_error *err);
+
+FATHOM_API void fathom_image_free(fathom_image *image);
+
+/* ---- session ------------------------------------------------------------------------------- */
+
+typedef struct fathom_session fathom_session;
+
+/* A tensor between two stages, valid during the callback only. f32, row-major.
+ * [3, H, W] for "input", [N, D] for tokens (class token first), [h, w, C] for feature maps. */
+typedef struct fathom_stage {
+    const char *name; /* "input", "embed", "block.3", "tap.0", "reassemble.2", "fusion.0", ... */
+    int ndim;
+    int dim[4];
+    const float *data;
+    double seconds; /* since the previous stage ended */
+} fathom_stage;
+
+typedef void (*fathom_stage_fn)(void *user, const fathom_stage *stage);
+
+typedef enum fathom_gemm { /* who multiplies matrices */
+    FATHOM_GEMM_DEFAULT = 0, /* fathom's own kernels */
+    FATHOM_GEMM_OPENBLAS = 1 /* OpenBLAS, single-threaded on fixed parts */
+} fathom_gemm;
+
+typedef struct fathom_session_options {
+    int threads;   /* default: the cores this process may run on */
+    int size;      /* network pixels on the shorter side; default: the model's input_size */
+    fathom_gemm gemm;
+    fathom_stage_fn on_stage; /* called at the end of each stage, on the calling thread */
+    void *user;
+} fathom_session_options;
+
+typedef struct fathom_session_info {
+    int net_width, net_height; /* network input, from the model's size rule */
+    int threads;
+    const char *cpu;           /* "scalar", "avx2", "avx512" */
+    size_t planned_bytes;      /* the session's one allocation: all the memory that runs use */
+    size_t used_bytes;         /* high-water mark of the runs so far; equals planned after one */
+} fathom_session_info;
+
+/* Plans and allocates everything for pictures of width x height pixels (or any other size with the
+ * same network size). No later call on the session allocates, but for fathom_session_run's map. */
+FATHOM_API fathom_status fathom_session_create(fathom_session **session, const fathom_model *model,
+                                               int width, int height,
+                                               const fathom_session_options *opt,
+                                               fathom_error *err);
+
+FATHOM_API void fathom_session_destroy(fathom_session **session);
+
+FATHOM_API void fathom_session_get_info(const fathom_session *session, fathom_session_info *info);
+
+/* Picture in, depth map of the picture's size out. If map->values is NULL it is allocated (release
+ * with fathom_map_free); else it is taken as the caller's buffer of width * height floats. */
+FATHOM_API fathom_status fathom_session_run(fathom_session *session, const fathom_image *image,
+                                            fathom_map *map, fathom_error *err);
+
+/* The network alone: normalised input [3, net_height, net_width] in, raw map [net_height,
+ * net_width] out. Both are the caller's. */
+FATHOM_API fathom_status fathom_session_run_tensor(fathom_session *session, const float *input,
+                                                   float *output, fathom_error *err);
+
+/* ---- depth maps ---------------------------------------------------------------------------- */
+
+typedef enum fathom_format {
+    FATHOM_FORMAT_AUTO = 0, /* by the extension: .png .pfm .npy */
+    FATHOM_FORMAT_PNG16,    /* 16-bit grey + text chunks that say how to read it */
+    FATHOM_FORMAT_PFM,      /* float32, raw values, bottom row first */
+    FATHOM_FORMAT_NPY,      /* float32, raw values */
+    FATHOM_FORMAT_COLOR     /* 8-bit RGB PNG for looking, near is warm */
+} fathom_format;
+
+typedef struct fathom_write_options {
+    fathom_format format;
+    int reverse_color; /* FATHOM_FORMAT_COLOR: near is cold */
+} fathom_write_options;
+
+/* How integer codes stand for values: value = offset + scale * code. Codes below first_code are
+ * "no value". Filled by the encoder for PNG16; scale 1, offset 0 for float formats. */
+typedef struct fathom_encoding {
+    fathom_format format;
+    double scale, offset;
+    int first_code;
+    char unit[24]; /* "m", or "relative" */
+} fathom_encoding;
+
+/* Encodes to a new buffer (*bytes, release with free()). `encoding` may be NULL. */
+FATHOM_API fathom_status fathom_map_encode(const fathom_map *map, const fathom_write_options *opt,
+                                           void **bytes, size_t *size, fathom_encoding *encoding,
+                                           fathom_error *err);
+
+/* Encodes, writes to a temporary name beside `path`, syncs, renames: never a partial file. */
+FATHOM_API fathom_status fathom_map_write(const fathom_map *map, const char *path,
+                                          const fathom_write_options *opt, fathom_error *err);
+
+/* Reads a map that fathom wrote (PNG16, PFM, NPY) back to values. PFM and NPY carry no kind:
+ * `map->kind` is 0 then. `encoding` may be NULL. */
+FATHOM_API fathom_status fathom_map_read(fathom_map *map, const char *path,
+                                         fathom_encoding *encoding, fathom_error *err);
+
+/* Turns a map into metres in place. Metric maps pass unchanged (scale and shift must be 0).
+ * Relative maps need the caller's scale > 0: depth = 1 / (scale * value + shift), at most
+ * max_depth (> 0; values at or below 0 mean "infinitely far" and become max_depth).
+ * FATHOM_E_UNITS when the map is relative and scale is 0. */
+FATHOM_API fathom_status fathom_map_to_metres(fathom_map *map, double scale, double shift,
+                                              double max_depth, fathom_error *err);
+
+FATHOM_API void fathom_map_free(fathom_map *map);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

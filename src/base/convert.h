@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT
+ * The number types of a weights file. */
+#ifndef FM_CONVERT_H
+#define FM_CONVERT_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+enum fm_dtype { FM_F32 = 0, FM_F16 = 1, FM_BF16 = 2, FM_DTYPES };
+
+static inline size_t fm_dtype_size(enum fm_dtype t) { return t == FM_F32 ? 4 : 2; }
+
+static inline float fm_bits_float(uint32_t u)
+{
+    float f;
+    memcpy(&f, &u, sizeof f);
+    return f;
+}
+
+static inline float fm_bf16_float(uint16_t h) { return fm_bits_float((uint32_t)h << 16); }
+
+/* IEEE binary16 to binary32, exact, subnormals included. */
+static inline float fm_f16_float(uint16_t h)
+{
+    uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = (h >> 10) & 31, mantissa = h & 1023;
+    if (exponent == 0) { /* zero or subnormal: mantissa * 2^-24 */
+        float f = (float)mantissa * 0x1p-24f;
+        return sign ? -f : f;
+    }
+    if (exponent == 31) return fm_bits_float(sign | 0x7f800000u | mantissa << 13);
+    return fm_bits_float(sign | (exponent + 112) << 23 | mantissa << 13);
+}
+
+static inline float fm_weight(const void *w, enum fm_dtype type, ptrdiff_t i)
+{
+    if (type == FM_F32) return ((const float *)w)[i];
+    const uint16_t half = ((const uint16_t *)w)[i];
+    return type == FM_F16 ? fm_f16_float(half) : fm_bf16_float(half);
+}
+
+#endif

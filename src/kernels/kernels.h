@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT
+ * The contract of every kernel. Raw pointers and sizes: no tensors, no threads, no malloc, no I/O.
+ *
+ * Every kernel exists as plain C (scalar/, the truth that tests compare with) and as one SIMD body
+ * (simd/) that is compiled once per instruction set. Rules for all of them: any n >= 0, any
+ * alignment; nothing outside the given ranges is read or written; NaN in gives NaN out (softmax:
+ * somewhere in the row); y may equal x exactly where "in place" is said, else nothing overlaps.
+ *
+ * A level gives the same bits wherever an element lies in a tile or a row block: each output
+ * element of the matrix product is one chain of fused multiply-adds in order of k, so the way work
+ * is cut into tasks cannot change a result. */
+#ifndef FM_KERNELS_H
+#define FM_KERNELS_H
+
+#include <stddef.h>
+
+#include "base/convert.h"
+
+/* ---- matrix product -------------------------------------------------------------------------
+ * C[m][n] = finish(sum over s, k of A_s[m][k] * B[s * depth + k][n])
+ *
+ * One tile: up to FM_TILE_ROWS rows of A against one packed panel of B. The rows of A are given as
+ * pointers, one for each (segment, row). One segment makes a linear layer; nine segments, each a
+ * shifted pixel (or a row of zeros outside the picture), make a 3x3 convolution of any stride
+ * without im2col. */
+enum { FM_TILE_ROWS = 6 };
+
+enum fm_activation { FM_ACT_NONE, FM_ACT_RELU, FM_ACT_GELU };
+
+/* c = residual + gamma * act(row_scale * c + bias); every pointer may be NULL. */
+struct fm_epilogue {
+    const float *bias;      /* [columns] */
+    enum fm_activation act;
+    const float *gamma;     /* [columns], LayerScale */
+    const float *residual;  /* [rows][ldr], may be C itself */
+    ptrdiff_t ldr;
+    const float *row_scale; /* [rows] */
+};
+
+struct fm_gemm_tile {
+    const float *const *a; /* [segments][FM_TILE_ROWS] -> depth floats each; unused rows: any valid */
+    int rows;              /* 1..FM_TILE_ROWS are stored */
+    int segments, depth;
+    const float *b;        /* packed panel [segments * depth][width] */
+    int width;             /* a multiple of the level's lanes, at most its panel width */
+    float *c;              /* [rows][ldc] */
+    ptrdiff_t ldc;
+    int columns;           /* stored, width - lanes < columns <= width */
+    struct fm_epilogue ep; /* pointers at this tile's first row and column */
+};
+
+/* gemm_tile    the above.
+ * finish_rows  the epilogue alone, in place on c [rows][ldc].
+ * pack_nk      W [n][k] (row-major, `ld` values between rows, any weight type) to the panel
+ *              [k][width] of f32: panel[i][j] = W[j][i] for j < n, 0 for n <= j < width.
+ * pack_kn      W [k][n] to the same panel: panel[i][j] = W[i][j].
+ *
+ * ---- rows -----------------------------------------------------------------------------------
+ * layernorm    y = (x - mean) / sqrt(var + eps) * gamma + beta, biased variance. In place.
+ * softmax      x = exp(scale * (x - max x)) in place, scale > 0; returns the sum of the results.
+ *              The caller divides (fm_epilogue.row_scale), which is cheaper after the product with V.
+ * gelu         y = x * Phi(x), exact (erf) form; |error| <= 4e-7 * max(1, |x|). In place.
+ * silu_mul     y = gate / (1 + exp(-gate)) * up. In place on either.
+ * sigmoid      y = scale / (1 + exp(-x)). In place.
+ * relu         y = max(x, 0). In place.
+ * add_relu     y = y + x; r = max(y, 0).
+ *
+ * ---- bilinear resampling, channels last -------------------------------------------------------
+ * lerp         y = wa * a + wb * b.
+ * lerp_columns y[i][c] = w0 * x[i0][c] + w1 * x[i1][c] with {i0, i1, w0, w1} = at[i], i < n,
+ *              c < channels.
+ * dot_rows     y[i] = sum over j of x[i][j] * w[j], + bias; x is [rows][n]. */
+struct fm_lerp {
+    int i0, i1;
+    float w0, w1;
+};
+
+#define K(ret, name, args) ret(*name) args;
+struct fm_kernels {
+    const char *level; /* "scalar", "avx2", "avx512" */
+    int lanes;         /* floats in a vector */
+    int panel;         /* widest packed panel */
+#include "kernels/list.h"
+};
+#undef K
+
+extern const struct fm_kernels fm_kernels_scalar, fm_kernels_avx2, fm_kernels_avx512;
+
+/* Width of the panel that starts where `left` columns remain. */
+static inline int fm_panel_width(const struct fm_kernels *k, int left)
+{
+    return left >= k->panel ? k->panel : (left + k->lanes - 1) / k->lanes * k->lanes;
+}
+
+#endif

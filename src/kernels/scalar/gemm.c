@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT
+ * Matrix product in plain C. */
+#include "kernels/scalar/scalar.h"
+
+#include <math.h>
+
+static float finish(float v, const struct fm_epilogue *ep, int m, int j)
+{
+    if (ep->row_scale) v *= ep->row_scale[m];
+    if (ep->bias) v += ep->bias[j];
+    if (ep->act == FM_ACT_GELU) v = (float)(0.5 * v * (1.0 + erf(v * 0.70710678118654752)));
+    if (ep->act == FM_ACT_RELU) v = v < 0 ? 0 : v;
+    if (ep->gamma) v *= ep->gamma[j];
+    if (ep->residual) v += ep->residual[m * ep->ldr + j];
+    return v;
+}
+
+/* The loop over columns is innermost: C stays in a few registers' worth of floats, each column is
+ * its own sum in order of k, and a compiler may vectorise it without reordering anything. */
+void fm_scalar_gemm_tile(const struct fm_gemm_tile *t)
+{
+    for (int m = 0; m < t->rows; m++) {
+        float sum[FM_SCALAR_PANEL] = {0};
+        const float *b = t->b;
+        for (int s = 0; s < t->segments; s++) {
+            const float *a = t->a[s * FM_TILE_ROWS + m];
+            for (int k = 0; k < t->depth; k++, b += t->width)
+                for (int j = 0; j < t->width; j++) sum[j] += a[k] * b[j];
+        }
+        for (int j = 0; j < t->columns; j++) t->c[m * t->ldc + j] = finish(sum[j], &t->ep, m, j);
+    }
+}
+
+void fm_scalar_finish_rows(float *c, ptrdiff_t ldc, int rows, int columns,
+                           const struct fm_epilogue *ep)
+{
+    for (int m = 0; m < rows; m++)
+        for (int j = 0; j < columns; j++) c[m * ldc + j] = finish(c[m * ldc + j], ep, m, j);
+}
+
+void fm_scalar_pack_nk(float *panel, const void *w, enum fm_dtype type, ptrdiff_t ld, int n, int k,
+                       int width)
+{
+    for (ptrdiff_t i = 0; i < k; i++)
+        for (int j = 0; j < width; j++)
+            panel[i * width + j] = j < n ? fm_weight(w, type, j * ld + i) : 0.0f;
+}
+
+void fm_scalar_pack_kn(float *panel, const float *w, ptrdiff_t ld, int n, int k, int width)
+{
+    for (ptrdiff_t i = 0; i < k; i++)
+        for (int j = 0; j < width; j++) panel[i * width + j] = j < n ? w[i * ld + j] : 0.0f;
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT
+ * Matrix product: one tile of FM_TILE_ROWS rows by up to VF_PER_PANEL vectors, all accumulators in
+ * registers. Per step of k: VF_PER_PANEL loads of B, six broadcasts of A, 6 x VF_PER_PANEL
+ * multiply-adds, so the multiply-add units are the bottleneck, not the loads. */
+#include "kernels/simd/vec.h"
+
+enum { MR = FM_TILE_ROWS };
+
+/* 0.5 * erf(x / sqrt 2) as x * P(x^2) / Q(x^2), minimax-fitted on [-5.515, 5.515] to 1.7e-8
+ * relative; beyond, it is 0.5 to the last bit. */
+static inline vf half_erf(vf x)
+{
+    static const float P[] = {3.989422735e-01f, 3.352881268e-02f, 4.655254888e-03f,
+                              1.652147186e-04f, 6.299070510e-06f, 2.283150348e-08f};
+    static const float Q[] = {1.000000000e+00f, 2.507106607e-01f, 2.845482267e-02f,
+                              1.864293719e-03f, 7.233660391e-05f, 1.195939671e-06f};
+    x = vf_min(vf_set1(5.5154f), vf_max(vf_set1(-5.5154f), x));
+    vf z = vf_mul(x, x), p = vf_set1(P[5]), q = vf_set1(Q[5]);
+    for (int i = 4; i >= 0; i--) {
+        p = vf_fma(p, z, vf_set1(P[i]));
+        q = vf_fma(q, z, vf_set1(Q[i]));
+    }
+    return vf_div(vf_mul(x, p), q);
+}
+
+static inline vf vf_gelu(vf x) { return vf_mul(x, vf_add(vf_set1(0.5f), half_erf(x))); }
+
+/* The epilogue on one vector: row m, columns j.. of which n are inside (n == VF: all). */
+static inline vf finish(vf v, const struct fm_epilogue *ep, int m, int j, int n)
+{
+    const int whole = n >= VF;
+    if (ep->row_scale) v = vf_mul(v, vf_set1(ep->row_scale[m]));
+    if (ep->bias) v = vf_add(v, whole ? vf_load(ep->bias + j) : vf_load_n(ep->bias + j, n));
+    if (ep->act == FM_ACT_GELU) v = vf_gelu(v);
+    if (ep->act == FM_ACT_RELU) v = vf_max(vf_zero(), v);
+    if (ep->gamma) v = vf_mul(v, whole ? vf_load(ep->gamma + j) : vf_load_n(ep->gamma + j, n));
+    if (ep->residual) {
+        const float *r = ep->residual + m * ep->ldr + j;
+        v = vf_add(v, whole ? vf_load(r) : vf_load_n(r, n));
+    }
+    return v;
+}
+
+/* The epilogue of a tile whose accumulators are still in registers. GELU is too long to unroll 24
+ * times, so such tiles take the way over memory in tile_of. */
+static inline __attribute__((always_inline)) void finish_tile(const struct fm_gemm_tile *t,
+                                                              vf acc[MR][VF_PER_PANEL],
+                                                              const int nv)
+{
+    const struct fm_epilogue *ep = &t->ep;
+    UNROLL for (int v = 0; v < nv; v++) {
+        const int j = v * VF, n = t->columns - j;
+        const vf bias = !ep->bias ? vf_zero() : n >= VF ? vf_load(ep->bias + j)
+                                                        : vf_load_n(ep->bias + j, n);
+        const vf gamma = !ep->gamma ? vf_set1(1.0f) : n >= VF ? vf_load(ep->gamma + j)
+                                                              : vf_load_n(ep->gamma + j, n);
+        UNROLL for (int m = 0; m < MR; m++) {
+            if (m >= t->rows) continue;
+            vf x = acc[m][v];
+            float *c = t->c + m * t->ldc + j;
+            if (ep->row_scale) x = vf_mul(x, vf_set1(ep->row_scale[m]));
+            x = vf_add(x, bias);
+            if (ep->act == FM_ACT_RELU) x = vf_max(vf_zero(), x);
+            x = vf_mul(x, gamma);
+            if (ep->residual) {
+                const float *r = ep->residual + m * ep->ldr + j;
+                x = vf_add(x, n >= VF ? vf_load(r) : vf_load_n(r, n));
+            }
+            if (n >= VF) vf_store(c, x);
+            else vf_store_n(c, n, x);
+        }
+    }
+}
+
+static inline __attribute__((always_inline)) void tile_of(const struct fm_gemm_tile *t, const int nv)
+{
+    vf acc[MR][VF_PER_PANEL];
+    UNROLL for (int m = 0; m < MR; m++)
+        UNROLL for (int v = 0; v < nv; v++) acc[m][v] = vf_zero();
+    const float *b = t->b;
+    for (int s = 0; s < t->segments; s++) {
+        const float *const *a = t->a + s * MR;
+        const float *a0 = a[0], *a1 = a[1], *a2 = a[2], *a3 = a[3], *a4 = a[4], *a5 = a[5];
+        for (ptrdiff_t k = 0; k < t->depth; k++, b += nv * VF) {
+            vf bv[VF_PER_PANEL];
+            UNROLL for (int v = 0; v < nv; v++) bv[v] = vf_load(b + v * VF);
+#define ROW(m, p)                                                                                 \
+    do {                                                                                          \
+        vf x = vf_set1(p[k]);                                                                     \
+        UNROLL for (int v = 0; v < nv; v++) acc[m][v] = vf_fma(x, bv[v], acc[m][v]);              \
+    } while (0)
+            ROW(0, a0);
+            ROW(1, a1);
+            ROW(2, a2);
+            ROW(3, a3);
+            ROW(4, a4);
+            ROW(5, a5);
+#undef ROW
+        }
+    }
+    if (t->ep.act != FM_ACT_GELU) {
+        finish_tile(t, acc, nv);
+        return;
+    }
+    float spill[MR][VF_PER_PANEL * VF];
+    UNROLL for (int m = 0; m < MR; m++)
+        UNROLL for (int v = 0; v < nv; v++) vf_store(&spill[m][v * VF], acc[m][v]);
+    for (int m = 0; m < t->rows; m++)
+        for (int j = 0; j < t->columns; j += VF) {
+            int n = t->columns - j;
+            vf r = finish(vf_load(&spill[m][j]), &t->ep, m, j, n);
+            float *c = t->c + m * t->ldc + j;
+            if (n >= VF) vf_store(c, r);
+            else vf_store_n(c, n, r);
+        }
+}
+
+static void gemm_tile(const struct fm_gemm_tile *t)
+{
+    switch (t->width / VF) {
+    case 1: tile_of(t, 1); break;
+    case 2: tile_of(t, 2); break;
+#if defined(__AVX512F__)
+    case 3: tile_of(t, 3); break;
+    default: tile_of(t, 4); break;
+#else
+    default: break;
+#endif
+    }
+}
+
+static void finish_rows(float *c, ptrdiff_t ldc, int rows, int columns, const struct fm_epilogue *ep)
+{
+    for (int m = 0; m < rows; m++)
+        for (int j = 0; j < columns; j += VF) {
+            int n = columns - j;
+            float *p = c + m * ldc + j;
+            if (n >= VF) vf_store(p, finish(vf_load(p), ep, m, j, n));
+            else vf_store_n(p, n, finish(vf_load_n(p, n), ep, m, j, n));
+        }
+}
+
+static inline vf load_weights(const void *w, enum fm_dtype type, ptrdiff_t i)
+{
+    if (type == FM_F32) return vf_load((const float *)w + i);
+    if (type == FM_F16) return vf_load_f16((const uint16_t *)w + i);
+    return vf_load_bf16((const uint16_t *)w + i);
+}
+
+/* Blocks of VF x VF are transposed in registers; what is left over goes one value at a time. */
+static void pack_nk(float *panel, const void *w, enum fm_dtype type, ptrdiff_t ld, int n, int k,
+                    int width)
+{
+    for (int j0 = 0; j0 < width; j0 += VF) {
+        int rows = n - j0 < VF ? n - j0 : VF, i = 0;
+        if (rows < 0) rows = 0;
+        for (; rows == VF && i + VF <= k; i += VF) {
+            vf r[VF];
+            UNROLL for (int j = 0; j < VF; j++) r[j] = load_weights(w, type, (j0 + j) * ld + i);
+            vf_transpose(r);
+            UNROLL for (int j = 0; j < VF; j++)
+                vf_store(panel + (ptrdiff_t)(i + j) * width + j0, r[j]);
+        }
+        for (; i < k; i++)
+            for (int j = 0; j < VF; j++)
+                panel[(ptrdiff_t)i * width + j0 + j] =
+                    j < rows ? fm_weight(w, type, (j0 + j) * ld + i) : 0.0f;
+    }
+}
+
+static void pack_kn(float *panel, const float *w, ptrdiff_t ld, int n, int k, int width)
+{
+    for (ptrdiff_t i = 0; i < k; i++)
+        for (int j = 0; j < width; j += VF) {
+            int left = n - j;
+            vf v = left >= VF ? vf_load(w + i * ld + j)
+                   : left > 0 ? vf_load_n(w + i * ld + j, left) : vf_zero();
+            vf_store(panel + i * width + j, v);
+        }
+}

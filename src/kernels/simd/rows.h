@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT
+ * Kernels over rows of values: norms, activations, interpolation. */
+
+static void layernorm(float *y, const float *x, const float *gamma, const float *beta, float eps,
+                      int n)
+{
+    int tail = n % VF, whole = n - tail;
+    vf s0 = vf_zero(), s1 = vf_zero();
+    int i = 0;
+    for (; i + 2 * VF <= whole; i += 2 * VF) {
+        s0 = vf_add(s0, vf_load(x + i));
+        s1 = vf_add(s1, vf_load(x + i + VF));
+    }
+    if (i < whole) s0 = vf_add(s0, vf_load(x + i));
+    if (tail) s1 = vf_add(s1, vf_load_n(x + whole, tail));
+    float mean = vf_sum(vf_add(s0, s1)) / (float)n;
+
+    vf m = vf_set1(mean);
+    s0 = s1 = vf_zero();
+    for (i = 0; i < whole; i += VF) {
+        vf d = vf_sub(vf_load(x + i), m);
+        s0 = vf_fma(d, d, s0);
+    }
+    float rest = 0; /* masked lanes would each add mean^2 */
+    for (i = whole; i < n; i++) rest += (x[i] - mean) * (x[i] - mean);
+    float rstd = 1.0f / sqrtf((vf_sum(s0) + rest) / (float)n + eps);
+
+    vf r = vf_set1(rstd);
+    for (i = 0; i < whole; i += VF) {
+        vf d = vf_mul(vf_sub(vf_load(x + i), m), r);
+        vf_store(y + i, vf_fma(d, vf_load(gamma + i), vf_load(beta + i)));
+    }
+    if (tail) {
+        vf d = vf_mul(vf_sub(vf_load_n(x + whole, tail), m), r);
+        vf_store_n(y + whole, tail,
+                   vf_fma(d, vf_load_n(gamma + whole, tail), vf_load_n(beta + whole, tail)));
+    }
+}
+
+static float softmax(float *x, float scale, int n)
+{
+    if (n <= 0) return 0.0f;
+    int tail = n % VF, whole = n - tail;
+    vf top = vf_set1(x[0]);
+    for (int i = 0; i < whole; i += VF) top = vf_max(top, vf_load(x + i));
+    float largest = vf_largest(top);
+    for (int i = whole; i < n; i++) largest = x[i] > largest ? x[i] : largest;
+
+    vf m = vf_set1(largest), k = vf_set1(scale), sum = vf_zero();
+    for (int i = 0; i < whole; i += VF) {
+        vf e = vf_exp(vf_mul(vf_sub(vf_load(x + i), m), k));
+        sum = vf_add(sum, e);
+        vf_store(x + i, e);
+    }
+    float rest = 0;
+    if (tail) {
+        float e[VF];
+        vf_store(e, vf_exp(vf_mul(vf_sub(vf_load_n(x + whole, tail), m), k)));
+        for (int i = 0; i < tail; i++) rest += x[whole + i] = e[i];
+    }
+    return vf_sum(sum) + rest;
+}
+
+/* A unary kernel from the expression of one vector `v`. */
+#define MAP(name, args, expr)                                                                     \
+    static void name args                                                                         \
+    {                                                                                             \
+        for (int i = 0; i < n; i += VF) {                                                         \
+            int left = n - i;                                                                     \
+            if (left >= VF) {                                                                     \
+                vf v = vf_load(x + i);                                                            \
+                vf_store(y + i, expr);                                                            \
+            } else {                                                                              \
+                vf v = vf_load_n(x + i, left);                                                    \
+                vf_store_n(y + i, left, expr);                                                    \
+            }                                                                                     \
+        }                                                                                         \
+    }
+
+static inline vf vf_sigmoid(vf x)
+{
+    return vf_div(vf_set1(1.0f), vf_add(vf_set1(1.0f), vf_exp(vf_sub(vf_zero(), x))));
+}
+
+MAP(gelu, (float *y, const float *x, int n), vf_gelu(v))
+MAP(relu, (float *y, const float *x, int n), vf_max(vf_zero(), v))
+MAP(sigmoid, (float *y, const float *x, float scale, int n),
+    vf_mul(vf_set1(scale), vf_sigmoid(v)))
+#undef MAP
+
+static void silu_mul(float *y, const float *gate, const float *up, int n)
+{
+    for (int i = 0; i < n; i += VF) {
+        int left = n - i;
+        if (left >= VF) {
+            vf g = vf_load(gate + i);
+            vf_store(y + i, vf_mul(vf_mul(g, vf_sigmoid(g)), vf_load(up + i)));
+        } else {
+            vf g = vf_load_n(gate + i, left);
+            vf_store_n(y + i, left, vf_mul(vf_mul(g, vf_sigmoid(g)), vf_load_n(up + i, left)));
+        }
+    }
+}
+
+static void add_relu(float *y, float *r, const float *x, int n)
+{
+    for (int i = 0; i < n; i += VF) {
+        int left = n - i;
+        if (left >= VF) {
+            vf v = vf_add(vf_load(y + i), vf_load(x + i));
+            vf_store(y + i, v);
+            vf_store(r + i, vf_max(vf_zero(), v));
+        } else {
+            vf v = vf_add(vf_load_n(y + i, left), vf_load_n(x + i, left));
+            vf_store_n(y + i, left, v);
+            vf_store_n(r + i, left, vf_max(vf_zero(), v));
+        }
+    }
+}
+
+static inline __attribute__((always_inline)) void lerp_body(float *y, const float *a,
+                                                            const float *b, float wa, float wb,
+                                                            int n)
+{
+    vf va = vf_set1(wa), vb = vf_set1(wb);
+    int i = 0;
+    for (; i + VF <= n; i += VF)
+        vf_store(y + i, vf_fma(va, vf_load(a + i), vf_mul(vb, vf_load(b + i))));
+    if (i < n) {
+        vf p = vf_mul(vb, vf_load_n(b + i, n - i));
+        vf_store_n(y + i, n - i, vf_fma(va, vf_load_n(a + i, n - i), p));
+    }
+}
+
+static void lerp(float *y, const float *a, const float *b, float wa, float wb, int n)
+{
+    lerp_body(y, a, b, wa, wb, n);
+}
+
+static void lerp_columns(float *y, const float *x, const struct fm_lerp *at, int n, int channels)
+{
+    const ptrdiff_t c = channels;
+    for (int i = 0; i < n; i++)
+        lerp_body(y + i * c, x + at[i].i0 * c, x + at[i].i1 * c, at[i].w0, at[i].w1, channels);
+}
+
+static void dot_rows(float *y, const float *x, const float *w, float bias, int rows, int n)
+{
+    for (int r = 0; r < rows; r++, x += n) {
+        vf s = vf_zero();
+        int i = 0;
+        for (; i + VF <= n; i += VF) s = vf_fma(vf_load(x + i), vf_load(w + i), s);
+        if (i < n) s = vf_fma(vf_load_n(x + i, n - i), vf_load_n(w + i, n - i), s);
+        y[r] = vf_sum(s) + bias;
+    }
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT
+ * The table of one instruction set. This file is compiled once for each, with its flags; the bodies
+ * are included, so that nothing compiled for one set can be called from another. */
+#include <math.h>
+
+#include "kernels/kernels.h"
+
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
+#include "kernels/simd/gemm.h"
+#include "kernels/simd/rows.h"
+
+#define PASTE_(a, b) a##b
+#define PASTE(a, b) PASTE_(a, b)
+#define TEXT_(a) #a
+#define TEXT(a) TEXT_(a)
+
+#define K(ret, name, args) .name = name,
+const struct fm_kernels PASTE(fm_kernels_, FM_LEVEL) = {
+    .level = TEXT(FM_LEVEL),
+    .lanes = VF,
+    .panel = VF * VF_PER_PANEL,
+#include "kernels/list.h"
+};
