@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT
+ * The only file that knows OpenMP. */
+#define _GNU_SOURCE /* sched_getaffinity */
+#include "ops/context.h"
+
+#include <sched.h>
+#include <time.h>
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+void fm_parallel_for(const struct fm_context *context, size_t n_tasks, fm_task_fn task, void *arg)
+{
+#ifdef _OPENMP
+    if (context->threads > 1 && n_tasks > 1) {
+#pragma omp parallel for num_threads(context->threads) schedule(dynamic, 1)
+        for (size_t i = 0; i < n_tasks; i++) task(arg, i, omp_get_thread_num());
+        return;
+    }
+#endif
+    for (size_t i = 0; i < n_tasks; i++) task(arg, i, 0);
+}
+
+static double seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+void fm_report(struct fm_context *context, const char *name, const float *data, int ndim, int d0,
+               int d1, int d2)
+{
+    if (context->dry || !context->on_stage) return;
+    double now = seconds();
+    fathom_stage stage = {
+        .name = name, .ndim = ndim, .dim = {d0, d1, d2, 1}, .data = data,
+        .seconds = now - context->stage_start,
+    };
+    context->on_stage(context->user, &stage);
+    context->stage_start = seconds(); /* the hook's own time is nobody's */
+}
+
+void fm_report_start(struct fm_context *context)
+{
+    if (!context->dry && context->on_stage) context->stage_start = seconds();
+}
+
+int fm_default_threads(void)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+    int n = CPU_COUNT(&set);
+    return n > 0 ? n : 1;
+}

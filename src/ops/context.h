@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT
+ * What every op needs: memory, kernels, threads. One per session.
+ *
+ * A dry run (context->dry) makes the same arena allocations and touches no data: each op allocates
+ * its results and scratch first, then returns if the run is dry. That is how a session is planned. */
+#ifndef FM_CONTEXT_H
+#define FM_CONTEXT_H
+
+#include "base/arena.h"
+
+struct fm_kernels;
+
+struct fm_context {
+    struct fm_arena *arena;
+    const struct fm_kernels *kernels; /* of the CPU level in use */
+    int threads;                      /* >= 1 */
+    bool dry;
+    fathom_gemm gemm;
+    fathom_stage_fn on_stage; /* may be NULL */
+    void *user;
+    double stage_start; /* seconds, monotonic */
+};
+
+/* n_tasks calls of task(arg, i, worker), 0 <= worker < context->threads, in any order, in parallel.
+ * Results must not depend on the order or on who runs what. */
+typedef void (*fm_task_fn)(void *arg, size_t i, int worker);
+void fm_parallel_for(const struct fm_context *context, size_t n_tasks, fm_task_fn task, void *arg);
+
+/* Reports a stage to the hook, with the time since the last report. No-op when dry. */
+void fm_report(struct fm_context *context, const char *name, const float *data, int ndim, int d0,
+               int d1, int d2);
+
+/* Starts the clock of the first stage. */
+void fm_report_start(struct fm_context *context);
+
+/* Cores this process may run on (affinity), at least 1. */
+int fm_default_threads(void);
+
+#endif

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT
+ * Operations on whole tensors: memory in, memory out, in parallel. Feature maps are channels last,
+ * [h][w][c], so a token matrix [h*w, D] is a feature map without a copy.
+ *
+ * All of them follow the dry-run rule of context.h. Results do not depend on the thread count. */
+#ifndef FM_OPS_H
+#define FM_OPS_H
+
+#include "kernels/kernels.h"
+#include "ops/context.h"
+
+/* A layer's weights as they lie in the file, borrowed from the model. */
+struct fm_weights {
+    const void *data; /* [out][in]; convolutions [out][3][3][in]; transposed [k][k][out][in] */
+    enum fm_dtype type;
+    int out, in;       /* rows, and values in a row over all kernel positions */
+    const float *bias; /* [out], NULL if none */
+};
+
+/* A feature map. */
+struct fm_feature {
+    float *data; /* [h][w][c] */
+    int h, w, c;
+};
+
+static inline size_t fm_feature_size(const struct fm_feature *f)
+{
+    return (size_t)f->h * (size_t)f->w * (size_t)f->c;
+}
+
+/* A feature map from the arena. */
+static inline struct fm_feature fm_feature_alloc(struct fm_context *context, int h, int w, int c)
+{
+    struct fm_feature f = {NULL, h, w, c};
+    f.data = fm_arena_alloc(context->arena, (size_t)h * (size_t)w, (size_t)c * sizeof(float));
+    return f;
+}
+
+/* y [m, out] = finish(x [m, in] . W^T + bias). `ep` may be NULL; its bias is the layer's. */
+void fm_linear(struct fm_context *context, const struct fm_weights *w, const float *x, int m,
+               float *y, const struct fm_epilogue *ep);
+
+/* 3x3 convolution, zero padding 1, stride 1 or 2: x [h][w][c] -> y [ceil(h/s)][ceil(w/s)][out]. */
+void fm_conv3x3(struct fm_context *context, const struct fm_weights *w, const struct fm_feature *x,
+                int stride, struct fm_feature *y, const struct fm_epilogue *ep);
+
+/* Transposed convolution with kernel = stride = k: x [h][w][c] -> y [k*h][k*w][out / (k*k)].
+ * Each input pixel becomes a k x k block; nothing overlaps. */
+void fm_deconv(struct fm_context *context, const struct fm_weights *w, int k,
+               const struct fm_feature *x, struct fm_feature *y);
+
+/* y [n, heads * d] = softmax(Q K^T / sqrt d) V for each head, from qkv [n, 3 * heads * d] with
+ * columns [q | k | v], each [head][d]. Never holds more than a few rows of the n x n matrix. */
+void fm_attention(struct fm_context *context, const float *qkv, int n, int heads, int d, float *y);
+
+/* y [m, n] = LayerNorm of the rows of x. In place allowed. */
+void fm_layernorm(struct fm_context *context, const float *x, int m, int n, const float *gamma,
+                  const float *beta, float eps, float *y);
+
+/* y [m, n] = silu(x[:, :n]) * x[:, n:2n], x is [m, 2n]. */
+void fm_swiglu(struct fm_context *context, const float *x, int m, int n, float *y);
+
+/* r = max(x, 0). */
+void fm_relu(struct fm_context *context, const float *x, size_t n, float *r);
+
+/* y = y + x; r = max(y, 0). */
+void fm_add_relu(struct fm_context *context, float *y, const float *x, size_t n, float *r);
+
+/* Bilinear, align_corners=True, to y's size; channels equal. */
+void fm_upsample(struct fm_context *context, const struct fm_feature *x, struct fm_feature *y);
+
+/* The head's last stage, in strips that stay in cache:
+ * out [h][w] = act(last(relu(conv3x3(upsample(x, h, w))))) with a 1x1 convolution `last` to one channel.
+ * The full-resolution maps of x's and the convolution's channels never exist. */
+enum fm_head_activation { FM_HEAD_RELU, FM_HEAD_SIGMOID };
+enum { FM_HEAD_MAX_CHANNELS = 256 }; /* of the convolution */
+void fm_upsample_conv_head(struct fm_context *context, const struct fm_feature *x,
+                           const struct fm_weights *conv, const struct fm_weights *last,
+                           enum fm_head_activation act, float scale, int h, int w, float *out);
+
+/* ---- the parts that the operations are made of ---------------------------------------------- */
+
+/* A matrix product C [m, w->out] = finish(A . W^T): `rows` writes the pointers of rows m0..m0+n-1
+ * of A, a[s * FM_TILE_ROWS + i] for segment s of row m0 + i, each to w->in / segments floats. */
+struct fm_product {
+    const struct fm_weights *weights;
+    const void *source; /* of A, handed to `rows` */
+    void (*rows)(const void *source, int m0, int n, const float **a);
+    int m, segments;
+    float *c;           /* [m][weights->out] */
+    struct fm_epilogue ep;
+};
+enum { FM_MAX_SEGMENTS = 9 };
+void fm_product_run(struct fm_context *context, const struct fm_product *product);
+
+/* Packs W into panels, one after the other; all of W takes fm_packed_size floats. */
+size_t fm_packed_size(const struct fm_kernels *k, int out, int in);
+void fm_pack(struct fm_context *context, const struct fm_weights *w, float *packed);
+
+/* Where output pixel i of n_out lies between input pixels, align_corners=True. */
+void fm_lerp_table(struct fm_lerp *at, int n_in, int n_out);
+
+/* The rows of a 3x3 convolution's A: pixel m, nine segments, zeros outside the picture. */
+struct fm_pixels {
+    const float *data; /* [h][w][c] */
+    const float *zeros; /* c zeros */
+    int h, w, c, stride, out_w;
+};
+void fm_pixel_rows(const void *pixels, int m0, int n, const float **a);
+
+#endif
