@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT
+ * The decoder from taps to depth map. */
+#include "dpt/dpt.h"
+
+#include <stdio.h>
+
+void fm_dpt_forward(struct fm_context *context, const struct fm_dpt *dpt,
+                    const struct fm_tap taps[FM_TAPS], int height, int width, float *out)
+{
+    const struct fm_dpt_config *c = &dpt->config;
+    const size_t mark = fm_arena_mark(context->arena);
+    struct fm_feature level[FM_TAPS];
+    char name[32];
+    for (int k = 0; k < FM_TAPS; k++) level[k] = fm_reassemble(context, dpt, k, &taps[k]);
+
+    /* coarse to fine; each result has the size of the next finer level, the last one twice its own */
+    struct fm_feature path = level[FM_TAPS - 1];
+    for (int k = FM_TAPS - 1; k >= 0; k--) {
+        const int h = k > 0 ? level[k - 1].h : 2 * path.h, w = k > 0 ? level[k - 1].w : 2 * path.w;
+        const struct fm_feature *skip = k < FM_TAPS - 1 ? &level[k] : NULL;
+        path = fm_fuse(context, &dpt->fusion[k], &path, skip, h, w);
+        snprintf(name, sizeof name, "fusion.%d", k);
+        fm_report(context, name, path.data, 3, path.h, path.w, path.c);
+    }
+
+    struct fm_feature mid = fm_feature_alloc(context, path.h, path.w, c->head_mid);
+    fm_conv3x3(context, &dpt->conv1, &path, 1, &mid, NULL); /* no activation here */
+    fm_report(context, "head.conv1", mid.data, 3, mid.h, mid.w, mid.c);
+    fm_upsample_conv_head(context, &mid, &dpt->conv2, &dpt->conv3, c->activation, c->scale, height, width, out);
+    fm_report(context, "head", out, 2, height, width, 1);
+    fm_arena_release(context->arena, mark);
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT
+ * The dense prediction decoder (Ranftl et al. 2021, section 3): reassemble, fusion, head.
+ *
+ *   taps 0..3 -> reassemble: [4h,4w,C0] [2h,2w,C1] [h,w,C2] [h/2,w/2,C3] -> 3x3 -> [.,.,F]
+ *   -> fusion 3 (coarsest) to 0 -> [8h,8w,F] -> head -> [H, W] */
+#ifndef FM_DPT_H
+#define FM_DPT_H
+
+#include "vit/vit.h"
+
+enum fm_readout { FM_READOUT_IGNORE };
+enum fm_head_upsample { FM_HEAD_TO_INPUT };
+
+struct fm_dpt_config {
+    enum fm_readout readout;
+    int channels[FM_TAPS];  /* C0..C3 */
+    int fusion;             /* F */
+    int head_mid, head_out; /* channels of the head's first and second convolution */
+    enum fm_head_upsample upsample;
+    enum fm_head_activation activation;
+    float scale; /* metres at the sigmoid's 1 */
+};
+
+/* Residual conv unit: x + conv2(relu(conv1(relu(x)))). */
+struct fm_rcu {
+    struct fm_weights conv1, conv2; /* 3x3, F -> F */
+};
+
+struct fm_fusion {
+    struct fm_rcu skip, path; /* resConfUnit1, resConfUnit2; the coarsest has no skip */
+    struct fm_weights out;    /* 1x1, F -> F */
+};
+
+struct fm_dpt {
+    struct fm_dpt_config config;
+    struct fm_weights project[FM_TAPS]; /* 1x1, D -> Ck */
+    struct fm_weights up4, up2, down;   /* resize_layers 0 (deconv 4), 1 (deconv 2), 3 (3x3 / 2) */
+    struct fm_weights rn[FM_TAPS];      /* 3x3, Ck -> F, no bias */
+    struct fm_fusion fusion[FM_TAPS];   /* 0 is the finest: refinenet1 */
+    struct fm_weights conv1, conv2;     /* output_conv1, output_conv2.0 */
+    struct fm_weights conv3;            /* output_conv2.2, 1x1 to one channel */
+};
+
+/* Taps to the depth map out [height][width], the network's input size. */
+void fm_dpt_forward(struct fm_context *context, const struct fm_dpt *dpt,
+                    const struct fm_tap taps[FM_TAPS], int height, int width, float *out);
+
+/* One tap to its feature map of F channels, allocated from the arena. */
+struct fm_feature fm_reassemble(struct fm_context *context, const struct fm_dpt *dpt, int k,
+                                const struct fm_tap *tap);
+
+/* path (the coarser level's result) or the level itself for the coarsest, skip (NULL for the
+ * coarsest), to a map of h x w, allocated from the arena. `path` is overwritten. */
+struct fm_feature fm_fuse(struct fm_context *context, const struct fm_fusion *fusion,
+                          struct fm_feature *path, const struct fm_feature *skip, int h, int w);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT
+ * One pre-norm transformer block, in place on the residual stream x [N, D]. */
+#include "vit/vit.h"
+
+static void attention_branch(struct fm_context *context, const struct fm_vit_config *c,
+                             const struct fm_vit_block *b, float *x, int n)
+{
+    const size_t mark = fm_arena_mark(context->arena), row = (size_t)c->dim * sizeof(float);
+    float *normed = fm_arena_alloc(context->arena, (size_t)n, row); /* then attention's result */
+    float *qkv = fm_arena_alloc(context->arena, (size_t)n, 3 * row);
+
+    fm_layernorm(context, x, n, c->dim, b->norm1_weight, b->norm1_bias, c->norm_eps, normed);
+    fm_linear(context, &b->qkv, normed, n, qkv, NULL);                     /* [N, D] -> [N, 3D] */
+    fm_attention(context, qkv, n, c->heads, c->dim / c->heads, normed);    /* [N, 3D] -> [N, D] */
+    struct fm_epilogue add = {.gamma = b->ls1, .residual = x, .ldr = c->dim};
+    fm_linear(context, &b->proj, normed, n, x, &add);                      /* x += ls1 * proj */
+    fm_arena_release(context->arena, mark);
+}
+
+static void ffn_branch(struct fm_context *context, const struct fm_vit_config *c,
+                       const struct fm_vit_block *b, float *x, int n)
+{
+    const size_t mark = fm_arena_mark(context->arena);
+    float *normed = fm_arena_alloc(context->arena, (size_t)n, (size_t)c->dim * sizeof(float));
+    float *hidden = fm_arena_alloc(context->arena, (size_t)n, (size_t)b->fc1.out * sizeof(float));
+    struct fm_epilogue add = {.gamma = b->ls2, .residual = x, .ldr = c->dim};
+
+    fm_layernorm(context, x, n, c->dim, b->norm2_weight, b->norm2_bias, c->norm_eps, normed);
+    if (c->ffn == FM_FFN_SWIGLU) {
+        float *gated =
+            fm_arena_alloc(context->arena, (size_t)n, (size_t)c->ffn_dim * sizeof(float));
+        fm_linear(context, &b->fc1, normed, n, hidden, NULL);              /* [N, D] -> [N, 2F] */
+        fm_swiglu(context, hidden, n, c->ffn_dim, gated);                  /* [N, 2F] -> [N, F] */
+        fm_linear(context, &b->fc2, gated, n, x, &add);                    /* x += ls2 * w3 */
+    } else {
+        struct fm_epilogue gelu = {.act = FM_ACT_GELU};
+        fm_linear(context, &b->fc1, normed, n, hidden, &gelu);             /* [N, D] -> [N, F] */
+        fm_linear(context, &b->fc2, hidden, n, x, &add);                   /* x += ls2 * fc2 */
+    }
+    fm_arena_release(context->arena, mark);
+}
+
+void fm_vit_block(struct fm_context *context, const struct fm_vit_config *config,
+                  const struct fm_vit_block *block, float *x, int n)
+{
+    attention_branch(context, config, block, x, n);
+    ffn_branch(context, config, block, x, n);
+}

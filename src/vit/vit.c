@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT
+ * The encoder: tokens through all blocks, a tap after each of four of them. */
+#include "vit/vit.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* The residual stream after a tapped block, normed if the family does, prefix tokens split off. */
+static void fill_tap(struct fm_context *context, const struct fm_vit *vit, const float *x, int gh,
+                     int gw, struct fm_tap *tap, float *token)
+{
+    const struct fm_vit_config *c = &vit->config;
+    const size_t dim = (size_t)c->dim, prefix = (size_t)c->prefix_tokens;
+    if (context->dry) return;
+    if (c->tap_norm) {
+        fm_layernorm(context, x, 1, c->dim, vit->norm_weight, vit->norm_bias, c->norm_eps, token);
+        fm_layernorm(context, x + prefix * dim, gh * gw, c->dim, vit->norm_weight, vit->norm_bias,
+                     c->norm_eps, tap->map.data);
+    } else {
+        memcpy(token, x, dim * sizeof(float));
+        memcpy(tap->map.data, x + prefix * dim, fm_feature_size(&tap->map) * sizeof(float));
+    }
+}
+
+void fm_vit_forward(struct fm_context *context, const struct fm_vit *vit, const float *pos,
+                    const float *input, int gh, int gw, struct fm_tap taps[FM_TAPS])
+{
+    const struct fm_vit_config *c = &vit->config;
+    const int n = c->prefix_tokens + gh * gw;
+    const size_t row = (size_t)c->dim * sizeof(float);
+    float *tokens[FM_TAPS];
+    char name[32];
+    for (int k = 0; k < FM_TAPS; k++) {
+        taps[k].map = fm_feature_alloc(context, gh, gw, c->dim);
+        taps[k].token = tokens[k] = fm_arena_alloc(context->arena, 1, row);
+    }
+    const size_t mark = fm_arena_mark(context->arena);
+    float *x = fm_arena_alloc(context->arena, (size_t)n, row);
+
+    fm_vit_embed(context, vit, pos, input, gh, gw, x);
+    fm_report(context, "embed", x, 2, n, c->dim, 1);
+    const int last = c->taps[FM_TAPS - 1]; /* blocks after the last tap have no effect */
+    for (int i = 0, k = 0; i <= last; i++) {
+        fm_vit_block(context, c, &vit->block[i], x, n);
+        snprintf(name, sizeof name, "block.%d", i);
+        fm_report(context, name, x, 2, n, c->dim, 1);
+        if (i != c->taps[k]) continue;
+        fill_tap(context, vit, x, gh, gw, &taps[k], tokens[k]);
+        snprintf(name, sizeof name, "tap.%d", k);
+        fm_report(context, name, taps[k].map.data, 2, gh * gw, c->dim, 1);
+        k++;
+    }
+    fm_arena_release(context->arena, mark);
+}
