@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT
+ * One row per key: its name, its form, its range, where it goes. */
+#include "engine/config.h"
+
+#include <math.h>
+#include <stddef.h>
+#include <string.h>
+
+enum form { TEXT, INTEGER, REAL, DOUBLE, CHOICE };
+
+struct key {
+    const char *name;
+    enum form form;
+    int count;           /* values, separated by commas */
+    double least, most;  /* of each number */
+    const char *choices; /* names in the enum's order, separated by spaces */
+    size_t offset;       /* of the first value in struct fm_config */
+};
+
+#define AT(field) offsetof(struct fm_config, field)
+static const struct key KEYS[] = {
+    {"model.name", TEXT, 1, 0, 0, NULL, AT(name)},
+    {"model.family", TEXT, 1, 0, 0, NULL, AT(family)},
+    {"model.licence", TEXT, 1, 0, 0, NULL, AT(licence)},
+    {"model.source", TEXT, 1, 0, 0, NULL, AT(source)},
+    {"model.source_sha256", TEXT, 1, 0, 0, NULL, AT(source_sha256)},
+    {"model.converter", TEXT, 1, 0, 0, NULL, AT(converter)},
+    {"input.size", INTEGER, 1, 1, 16384, NULL, AT(input.size)},
+    {"input.multiple", INTEGER, 1, 1, 256, NULL, AT(input.multiple)},
+    {"input.rule", CHOICE, 1, 0, 0, "lower_bound upper_bound minimal", AT(input.rule)},
+    {"input.interpolation", CHOICE, 1, 0, 0, "cubic", AT(input.interpolation)},
+    {"input.mean", REAL, 3, -10, 10, NULL, AT(input.mean)},
+    {"input.std", REAL, 3, 1e-6, 1e6, NULL, AT(input.std)},
+    {"encoder.type", CHOICE, 1, 0, 0, "vit", AT(vit.type)},
+    {"encoder.patch", INTEGER, 1, 1, 64, NULL, AT(vit.patch)},
+    {"encoder.grid", INTEGER, 2, 1, 1024, NULL, AT(vit.grid_h)},
+    {"encoder.dim", INTEGER, 1, 1, 8192, NULL, AT(vit.dim)},
+    {"encoder.heads", INTEGER, 1, 1, 256, NULL, AT(vit.heads)},
+    {"encoder.blocks", INTEGER, 1, 1, 256, NULL, AT(vit.blocks)},
+    {"encoder.prefix_tokens", INTEGER, 1, 1, 1, NULL, AT(vit.prefix_tokens)},
+    {"encoder.ffn", CHOICE, 1, 0, 0, "mlp swiglu", AT(vit.ffn)},
+    {"encoder.ffn_dim", INTEGER, 1, 1, 65536, NULL, AT(vit.ffn_dim)},
+    {"encoder.norm_eps", REAL, 1, 1e-15, 1, NULL, AT(vit.norm_eps)},
+    {"encoder.layer_scale", INTEGER, 1, 0, 1, NULL, AT(vit.layer_scale)},
+    {"encoder.pos_resample", CHOICE, 1, 0, 0, "bicubic", AT(vit.pos_resample)},
+    {"encoder.pos_offset", DOUBLE, 1, 0, 1, NULL, AT(vit.pos_offset)},
+    {"encoder.taps", INTEGER, FM_TAPS, 0, 255, NULL, AT(vit.taps)},
+    {"encoder.tap_norm", INTEGER, 1, 0, 1, NULL, AT(vit.tap_norm)},
+    {"reassemble.readout", CHOICE, 1, 0, 0, "ignore", AT(dpt.readout)},
+    {"reassemble.channels", INTEGER, FM_TAPS, 1, 8192, NULL, AT(dpt.channels)},
+    {"fusion.channels", INTEGER, 1, 1, 8192, NULL, AT(dpt.fusion)},
+    {"head.mid_channels", INTEGER, 1, 1, 8192, NULL, AT(dpt.head_mid)},
+    {"head.channels", INTEGER, 1, 1, FM_HEAD_MAX_CHANNELS, NULL, AT(dpt.head_out)},
+    {"head.upsample", CHOICE, 1, 0, 0, "input", AT(dpt.upsample)},
+    {"head.activation", CHOICE, 1, 0, 0, "relu sigmoid", AT(dpt.activation)},
+    {"output.kind", CHOICE, 1, 0, 0, "relative_inverse metric", AT(kind)},
+    {"output.max_depth", REAL, 1, 1e-6, 1e6, NULL, AT(output.max_depth)},
+    {"output.resize", CHOICE, 1, 0, 0, "bilinear_corners bilinear bicubic", AT(output.resize)},
+};
+enum { N_KEYS = sizeof KEYS / sizeof *KEYS };
+
+static const struct key *find_key(const char *line)
+{
+    for (size_t i = 0; i < N_KEYS; i++) {
+        size_t n = strlen(KEYS[i].name);
+        if (strncmp(line, KEYS[i].name, n) == 0 && line[n] == '=') return &KEYS[i];
+    }
+    return NULL;
+}
+
+/* The index of `value` among the names in `choices`, -1 if it is none of them. */
+static int choice_of(const char *choices, const char *value)
+{
+    const size_t n = strlen(value);
+    int index = 0;
+    for (const char *c = choices; *c; index++) {
+        size_t length = strcspn(c, " ");
+        if (length == n && memcmp(c, value, n) == 0) return index;
+        c += length + (c[length] == ' ');
+    }
+    return -1;
+}
+
+/* A decimal number, whatever the program's locale (strtod would follow it). Exactly rounded: the
+ * digits and the power of ten are exact doubles, or the number is refused. Returns NULL if refused,
+ * else the end. */
+static const char *read_decimal(const char *p, double *x)
+{
+    static const double POWER[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                   1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                                   1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+    const int negative = *p == '-';
+    uint64_t digits = 0;
+    int exponent = 0, n = 0;
+    p += negative;
+    for (int fraction = 0; (*p >= '0' && *p <= '9') || (*p == '.' && !fraction); p++) {
+        if (*p == '.') {
+            fraction = 1;
+            continue;
+        }
+        digits = digits * 10 + (uint64_t)(*p - '0');
+        exponent -= fraction;
+        n++;
+        if (digits >= (uint64_t)1 << 53) return NULL;
+    }
+    if (n == 0) return NULL;
+    if (*p == 'e' || *p == 'E') {
+        const int down = *++p == '-';
+        int e = 0, m = 0;
+        p += *p == '-' || *p == '+';
+        for (; *p >= '0' && *p <= '9' && m < 3; p++, m++) e = e * 10 + (*p - '0');
+        if (m == 0) return NULL;
+        exponent += down ? -e : e;
+    }
+    if (exponent < -22 || exponent > 22) return NULL;
+    *x = exponent < 0 ? (double)digits / POWER[-exponent] : (double)digits * POWER[exponent];
+    if (negative) *x = -*x;
+    return p;
+}
+
+/* Reads key->count numbers. Returns 0 if the text is anything else or out of range. */
+static int read_numbers(const struct key *key, const char *value, void *to)
+{
+    for (int i = 0; i < key->count; i++) {
+        double x;
+        const char *end = read_decimal(value, &x);
+        if (!end || *end != (i + 1 < key->count ? ',' : '\0')) return 0;
+        if (!(x >= key->least && x <= key->most)) return 0;
+        if (key->form == INTEGER && x != floor(x)) return 0;
+        if (key->form == INTEGER) ((int *)to)[i] = (int)x;
+        else if (key->form == REAL) ((float *)to)[i] = (float)x;
+        else ((double *)to)[i] = x;
+        value = end + 1;
+    }
+    return 1;
+}
+
+static fathom_status read_value(struct fm_config *config, const struct key *key, const char *value,
+                                const char *name, fathom_error *err)
+{
+    void *to = (char *)config + key->offset;
+    int choice;
+    switch (key->form) {
+    case TEXT:
+        *(const char **)to = value;
+        return FATHOM_OK;
+    case CHOICE:
+        choice = choice_of(key->choices, value);
+        if (choice < 0)
+            return fm_fail(err, FATHOM_E_MODEL,
+                           "%s: config %s=%.60s: this fathom knows: %s; a newer one may run it",
+                           name, key->name, value, key->choices);
+        *(int *)to = choice;
+        return FATHOM_OK;
+    default:
+        if (read_numbers(key, value, to)) return FATHOM_OK;
+        return fm_fail(err, FATHOM_E_MODEL, "%s: config %s=%.60s: expected %d number%s from %g to %g",
+                       name, key->name, value, key->count, key->count > 1 ? "s" : "", key->least,
+                       key->most);
+    }
+}
+
+static fathom_status check_together(const struct fm_config *c, const char *name, fathom_error *err)
+{
+    const struct fm_vit_config *v = &c->vit;
+    if (v->dim % v->heads != 0)
+        return fm_fail(err, FATHOM_E_MODEL, "%s: encoder.dim %d is not a multiple of heads %d", name,
+                       v->dim, v->heads);
+    for (int k = 0; k < FM_TAPS; k++)
+        if (v->taps[k] >= v->blocks || (k > 0 && v->taps[k] <= v->taps[k - 1]))
+            return fm_fail(err, FATHOM_E_MODEL,
+                           "%s: encoder.taps must ascend and be below encoder.blocks=%d", name,
+                           v->blocks);
+    if (c->input.multiple % v->patch != 0)
+        return fm_fail(err, FATHOM_E_MODEL,
+                       "%s: input.multiple %d is not a multiple of encoder.patch %d", name,
+                       c->input.multiple, v->patch);
+    if ((c->output.kind == FATHOM_KIND_METRIC) != (c->dpt.activation == FM_HEAD_SIGMOID))
+        return fm_fail(err, FATHOM_E_MODEL,
+                       "%s: output.kind and head.activation disagree: metric goes with sigmoid, "
+                       "relative_inverse with relu", name);
+    return FATHOM_OK;
+}
+
+fathom_status fm_config_parse(struct fm_config *config, const struct fm_container *container,
+                              const char *name, fathom_error *err)
+{
+    unsigned char seen[N_KEYS] = {0};
+    *config = (struct fm_config){0};
+    for (size_t i = 0; i < container->n_lines; i++) {
+        const char *line = container->lines[i];
+        const struct key *key = find_key(line);
+        if (!key)
+            return fm_fail(err, FATHOM_E_MODEL,
+                           "%s: config key %.*s is unknown to this fathom; a newer one may run it",
+                           name, (int)strcspn(line, "="), line);
+        if (seen[key - KEYS]++)
+            return fm_fail(err, FATHOM_E_MODEL, "%s: config key %s is there twice", name, key->name);
+        FM_TRY(read_value(config, key, strchr(line, '=') + 1, name, err));
+    }
+    for (size_t i = 0; i < N_KEYS; i++)
+        if (!seen[i])
+            return fm_fail(err, FATHOM_E_MODEL, "%s: config key %s is missing", name, KEYS[i].name);
+    config->output.kind = config->kind == 0 ? FATHOM_KIND_RELATIVE_INVERSE : FATHOM_KIND_METRIC;
+    config->dpt.scale = config->output.max_depth;
+    return check_together(config, name, err);
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT
+ * A family is data: the config block of a weights file, parsed and checked. */
+#ifndef FM_CONFIG_H
+#define FM_CONFIG_H
+
+#include "depth/postprocess.h"
+#include "dpt/dpt.h"
+#include "engine/container.h"
+#include "image/preprocess.h"
+
+struct fm_config {
+    const char *name, *family, *licence, *source, *source_sha256, *converter; /* in the container */
+    struct fm_input_config input;
+    struct fm_vit_config vit;
+    struct fm_dpt_config dpt;
+    struct fm_output_config output;
+    int kind; /* index of output.kind's choices; output.kind is what counts */
+};
+
+/* Every key must be there once, known, in range, and fit the others. */
+fathom_status fm_config_parse(struct fm_config *config, const struct fm_container *container,
+                              const char *name, fathom_error *err);
+
+#endif

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT
+ * A model: a mapped file, its config, and pointers into it. Immutable once open. */
+#ifndef FM_MODEL_H
+#define FM_MODEL_H
+
+#include "engine/config.h"
+
+struct fathom_model {
+    struct fm_container container;
+    struct fm_config config;
+    struct fm_vit vit;           /* weights borrowed from the container; `block` is owned */
+    struct fm_dpt dpt;
+};
+
+/* Finds every tensor that the config asks for, checks types and shapes, fills vit and dpt. All that
+ * is missing, misshapen or unexpected is named at once. */
+fathom_status fm_model_bind(fathom_model *model, const char *name, fathom_error *err);
+
+#endif

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT
+ * A session: one block of memory, planned by a dry run of the whole pipeline, and the runs in it. */
+#include "engine/model.h"
+
+#include <cblas.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/cpu.h"
+
+struct fathom_session {
+    const fathom_model *model; /* borrowed */
+    struct fm_context context;
+    struct fm_arena arena;
+    size_t planned;
+    int size, net_width, net_height;
+    float *pos; /* in the arena: position embedding of this geometry, for the session's life */
+};
+
+enum { MAX_THREADS = 1024 };
+
+/* input [3, H, W] -> output [H, W]. */
+static void run_network(struct fathom_session *s, const float *input, float *output)
+{
+    const struct fm_vit *vit = &s->model->vit;
+    const int gh = s->net_height / vit->config.patch, gw = s->net_width / vit->config.patch;
+    const size_t mark = fm_arena_mark(&s->arena);
+    struct fm_tap taps[FM_TAPS];
+    fm_report(&s->context, "input", input, 3, 3, s->net_height, s->net_width);
+    fm_vit_forward(&s->context, vit, s->pos, input, gh, gw, taps);
+    fm_dpt_forward(&s->context, &s->model->dpt, taps, s->net_height, s->net_width, output);
+    fm_arena_release(&s->arena, mark);
+}
+
+/* Picture -> values [image height, image width]. While dry, image and values are NULL. */
+static fathom_status run_picture(struct fathom_session *s, const fathom_image *image, float *values,
+                                 fathom_error *err)
+{
+    const struct fm_config *c = &s->model->config;
+    const size_t pixels = (size_t)s->net_width * (size_t)s->net_height;
+    const size_t mark = fm_arena_mark(&s->arena);
+    float *output = fm_arena_alloc(&s->arena, pixels, sizeof(float));
+    float *input = fm_arena_alloc(&s->arena, pixels, 3 * sizeof(float));
+    fm_report_start(&s->context);
+    fm_preprocess(&s->context, &c->input, image, s->net_width, s->net_height, input);
+    run_network(s, input, output);
+    fathom_status status = fm_postprocess(&s->context, &c->output, output, s->net_width,
+                                          s->net_height, values, image ? image->width : 1,
+                                          image ? image->height : 1, err);
+    if (image) fm_report(&s->context, "depth", values, 2, image->height, image->width, 1);
+    fm_arena_release(&s->arena, mark);
+    return status;
+}
+
+/* What lives as long as the session, then one whole run. */
+static fathom_status lay_out(struct fathom_session *s, fathom_error *err)
+{
+    const struct fm_vit_config *c = &s->model->vit.config;
+    const int gh = s->net_height / c->patch, gw = s->net_width / c->patch;
+    s->pos = fm_arena_alloc(&s->arena, (size_t)c->prefix_tokens + (size_t)gh * (size_t)gw,
+                            (size_t)c->dim * sizeof(float));
+    if (s->context.dry) return run_picture(s, NULL, NULL, err);
+    fm_vit_position(&s->model->vit, gh, gw, s->pos);
+    return FATHOM_OK;
+}
+
+static fathom_status plan_and_allocate(struct fathom_session *s, fathom_error *err)
+{
+    s->context.arena = &s->arena;
+    s->context.dry = true;
+    fm_arena_init_counting(&s->arena);
+    FM_TRY(lay_out(s, err));
+    if (s->arena.overflow)
+        return fm_fail(err, FATHOM_E_TOO_LARGE, "a network input of %dx%d needs more memory than "
+                       "can be addressed; use a smaller size", s->net_width, s->net_height);
+    s->planned = s->arena.high_water;
+    s->context.dry = false;
+    FM_TRY(fm_arena_init(&s->arena, s->planned, err));
+    return lay_out(s, err);
+}
+
+static fathom_status check_options(const fathom_session_options *opt, fathom_error *err)
+{
+    if (opt->threads < 0 || opt->threads > MAX_THREADS)
+        return fm_fail(err, FATHOM_E_ARGUMENT, "threads: %d given, 1 to %d expected (0: all cores)",
+                       opt->threads, MAX_THREADS);
+    if (opt->size < 0 || opt->size > 65535)
+        return fm_fail(err, FATHOM_E_ARGUMENT, "size: %d given, 1 to 65535 expected (0: the model's)",
+                       opt->size);
+    if (opt->gemm != FATHOM_GEMM_DEFAULT && opt->gemm != FATHOM_GEMM_OPENBLAS)
+        return fm_fail(err, FATHOM_E_ARGUMENT, "gemm: %d is not a fathom_gemm", (int)opt->gemm);
+    return FATHOM_OK;
+}
+
+fathom_status fathom_session_create(fathom_session **session, const fathom_model *model, int width,
+                                    int height, const fathom_session_options *opt,
+                                    fathom_error *err)
+{
+    static const fathom_session_options defaults;
+    if (!session || !model)
+        return fm_fail(err, FATHOM_E_ARGUMENT, "fathom_session_create: NULL argument");
+    *session = NULL;
+    if (!opt) opt = &defaults;
+    FM_TRY(check_options(opt, err));
+    struct fathom_session *s = calloc(1, sizeof *s);
+    if (!s) return fm_fail_memory(err, sizeof *s, "the session");
+    s->model = model;
+    s->context.threads = opt->threads ? opt->threads : fm_default_threads();
+    if (s->context.threads > MAX_THREADS) s->context.threads = MAX_THREADS;
+    s->context.gemm = opt->gemm;
+    s->context.on_stage = opt->on_stage;
+    s->context.user = opt->user;
+    /* parts are cut by us; OpenBLAS must not split them again (process-wide, so only when asked) */
+    if (opt->gemm == FATHOM_GEMM_OPENBLAS) openblas_set_num_threads(1);
+    const struct fm_input_config *input = &model->config.input;
+    s->size = opt->size ? opt->size : input->size;
+    fathom_status status = fm_cpu_kernels(&s->context.kernels, err);
+    if (!status)
+        status = fm_network_size(input, width, height, s->size, &s->net_width, &s->net_height, err);
+    if (!status) status = plan_and_allocate(s, err);
+    if (status) fathom_session_destroy(&s);
+    *session = s;
+    return status;
+}
+
+void fathom_session_destroy(fathom_session **session)
+{
+    if (!session || !*session) return;
+    if (!(*session)->arena.counting) fm_arena_destroy(&(*session)->arena);
+    free(*session);
+    *session = NULL;
+}
+
+void fathom_session_get_info(const fathom_session *session, fathom_session_info *info)
+{
+    *info = (fathom_session_info){
+        .net_width = session->net_width,
+        .net_height = session->net_height,
+        .threads = session->context.threads,
+        .cpu = session->context.kernels->level,
+        .planned_bytes = session->planned,
+        .used_bytes = session->arena.high_water,
+    };
+}
+
+fathom_status fathom_session_run_tensor(fathom_session *session, const float *input, float *output,
+                                        fathom_error *err)
+{
+    if (!session || !input || !output)
+        return fm_fail(err, FATHOM_E_ARGUMENT, "fathom_session_run_tensor: NULL argument");
+    fm_report_start(&session->context);
+    run_network(session, input, output);
+    return FATHOM_OK;
+}
+
+/* The map's description; its values are in place. */
+static void describe(const struct fathom_session *s, const fathom_image *image, fathom_map *map)
+{
+    const struct fm_config *c = &s->model->config;
+    map->width = image->width;
+    map->height = image->height;
+    map->kind = c->output.kind;
+    map->net_width = s->net_width;
+    map->net_height = s->net_height;
+    strncpy(map->model, c->name, sizeof map->model - 1);
+    map->model[sizeof map->model - 1] = '\0';
+    strncpy(map->checkpoint_sha256, c->source_sha256, sizeof map->checkpoint_sha256 - 1);
+    map->checkpoint_sha256[sizeof map->checkpoint_sha256 - 1] = '\0';
+}
+
+fathom_status fathom_session_run(fathom_session *session, const fathom_image *image,
+                                 fathom_map *map, fathom_error *err)
+{
+    int net_width, net_height;
+    if (!session || !image || !image->rgb || !map)
+        return fm_fail(err, FATHOM_E_ARGUMENT, "fathom_session_run: NULL argument");
+    const struct fm_input_config *input = &session->model->config.input;
+    FM_TRY(fm_network_size(input, image->width, image->height, session->size, &net_width,
+                           &net_height, err));
+    if (net_width != session->net_width || net_height != session->net_height)
+        return fm_fail(err, FATHOM_E_ARGUMENT,
+                       "a picture of %dx%d needs a network input of %dx%d, this session is planned "
+                       "for %dx%d; create another session", image->width, image->height, net_width,
+                       net_height, session->net_width, session->net_height);
+    float *values = map->values, *own = NULL;
+    if (!values) {
+        size_t bytes = (size_t)image->width * (size_t)image->height * sizeof(float);
+        values = own = malloc(bytes);
+        if (!own) return fm_fail_memory(err, bytes, "the depth map");
+    }
+    fathom_status status = run_picture(session, image, values, err);
+    if (status) {
+        free(own);
+        return status;
+    }
+    map->values = values;
+    describe(session, image, map);
+    return FATHOM_OK;
+}

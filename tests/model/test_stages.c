@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT
+ * Every stage of tiny seeded models against PyTorch (float64, see weights/golden.py), at every CPU
+ * level, on square, non-square, odd and 1x1 grids.
+ *
+ * Tolerance: 1e-5 of the largest |reference| of the tensor. float32 rounds at 6e-8; the longest sums
+ * here have 588 terms (sqrt(588) * 6e-8 = 1.5e-6), and the errors of five blocks and a decoder of
+ * 30 layers add up to a few times that. */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/support.h"
+
+struct check {
+    const struct fm_container *golden;
+    const char *model, *grid, *level;
+    int compared;
+    double worst;
+    char worst_stage[FM_NAME_SIZE];
+};
+
+static void compare_stage(void *user, const fathom_stage *stage)
+{
+    struct check *c = user;
+    char name[FM_NAME_SIZE];
+    size_t n, size = 1;
+    snprintf(name, sizeof name, "%s/%s", c->grid, stage->name);
+    if (!fm_container_find(c->golden, name)) return; /* only some blocks are stored */
+    float *expected = golden_values(c->golden, name, &n);
+    for (int i = 0; i < stage->ndim; i++) size *= (size_t)stage->dim[i];
+    cr_assert_eq(size, n, "%s %s %s: %zu values, PyTorch has %zu", c->model, c->level, name, size, n);
+    double error = max_difference(stage->data, expected, n) / max_magnitude(expected, n);
+    cr_expect(error <= 1e-5, "%s %s %s: off by %.3g of the largest value", c->model, c->level, name,
+              error);
+    if (!(error <= c->worst)) {
+        c->worst = error;
+        snprintf(c->worst_stage, sizeof c->worst_stage, "%s", name);
+    }
+    c->compared++;
+    free(expected);
+}
+
+static void run_grid(const fathom_model *model, struct check *check, fathom_gemm gemm)
+{
+    int gh, gw;
+    size_t n;
+    char name[64];
+    fathom_error err;
+    fathom_session *session;
+    cr_assert_eq(sscanf(check->grid, "%dx%d", &gh, &gw), 2);
+    const int h = gh * 14, w = gw * 14;
+    const fathom_session_options options = {
+        .threads = 2, .size = h < w ? h : w, .gemm = gemm, .on_stage = compare_stage, .user = check,
+    };
+    cr_assert_eq(fathom_session_create(&session, model, w, h, &options, &err), FATHOM_OK, "%s",
+                 err.message);
+    snprintf(name, sizeof name, "%s/input", check->grid);
+    float *input = golden_values(check->golden, name, &n);
+    float *output = malloc((size_t)w * (size_t)h * sizeof *output);
+    cr_assert_eq(fathom_session_run_tensor(session, input, output, &err), FATHOM_OK, "%s",
+                 err.message);
+    free(input);
+    free(output);
+    fathom_session_destroy(&session);
+}
+
+static void run_model(const char *name)
+{
+    static const char *const levels[] = {"scalar", "avx2", "avx512", "openblas"};
+    char file[64];
+    fathom_error err;
+    fathom_model *model;
+    snprintf(file, sizeof file, "%s.golden", name);
+    struct fm_container golden = golden_open(file);
+    snprintf(file, sizeof file, "%s.fathom", name);
+    cr_assert_eq(fathom_model_open(&model, golden_path(file), &err), FATHOM_OK, "%s", err.message);
+    for (size_t l = 0; l < sizeof levels / sizeof *levels; l++) {
+        const int blas = strcmp(levels[l], "openblas") == 0;
+        if (!blas && !fm_cpu_level(levels[l])) {
+            printf("%s: this machine lacks %s: not tested\n", name, levels[l]);
+            continue;
+        }
+        if (blas) unsetenv("FATHOM_CPU");
+        else setenv("FATHOM_CPU", levels[l], 1);
+        struct check check = {.golden = &golden, .model = name, .level = levels[l]};
+        char cases[256];
+        snprintf(cases, sizeof cases, "%s", fm_container_value(&golden, "golden.cases"));
+        for (char *grid = strtok(cases, ","); grid; grid = strtok(NULL, ",")) {
+            check.grid = grid;
+            run_grid(model, &check, blas ? FATHOM_GEMM_OPENBLAS : FATHOM_GEMM_DEFAULT);
+        }
+        cr_expect(check.compared >= 20, "only %d stages compared", check.compared);
+        printf("%s %s: %d stages, worst %.2g at %s\n", name, levels[l], check.compared, check.worst,
+               check.worst_stage);
+    }
+    fathom_model_close(&model);
+    fm_container_close(&golden);
+}
+
+Test(stages, v1) { run_model("tiny_v1"); }
+Test(stages, v2) { run_model("tiny_v2"); }
+Test(stages, v2_metric) { run_model("tiny_v2_metric"); }
+Test(stages, v2_giant) { run_model("tiny_v2_giant"); }

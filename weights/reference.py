@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: MIT
+"""A Depth Anything model in plain PyTorch, driven by the config of a .fathom file.
+
+This is what the C engine computes, written to be read: one function per box of the paper's figure
+(Ranftl et al., "Vision Transformers for Dense Prediction", 2021; Dosovitskiy et al., "An Image is
+Worth 16x16 Words", 2021). golden.py checks it against the official code and transformers.
+
+    config, weights = load_model("vits.fathom")
+    depth = depth_map(config, weights, picture)     # RGB bytes [h, w, 3] -> float32 [h, w]
+
+Letters: h, w patch grid; N = h*w + 1 tokens; D width; d = D/heads; C channels. Every function works
+in the type of the weights, float32 or float64.
+"""
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+import families
+from format import Reader
+
+
+def numbers(text, kind=int):
+    return [kind(part) for part in text.split(",")]
+
+
+def load_model(path, dtype=torch.float32):
+    """The config, and the weights in the official names and layouts."""
+    with Reader(path) as file:
+        config = file.config
+        rows = families.schema(int(config["encoder.blocks"]), config["encoder.ffn"],
+                               config["encoder.layer_scale"] == "1")
+        patch = int(config["encoder.patch"])
+        weights = {row.name: torch.from_numpy(np.ascontiguousarray(
+            families.unstored(file.tensor(row.name), row.layout, patch))).to(dtype) for row in rows}
+    return config, weights
+
+
+# ---- encoder -----------------------------------------------------------------------------------
+
+def position_table(config, table, h, w):
+    """The stored [1+gh*gw, D] table for a grid of h x w patches; the class token's row stays."""
+    gh, gw = numbers(config["encoder.grid"])
+    if (h, w) == (gh, gw):
+        return table
+    offset = float(config["encoder.pos_offset"])
+    grid = table[1:].T.reshape(1, -1, gh, gw)
+    # With an offset the step is g/(n + offset), not g/n: the models were trained with that.
+    size = {"scale_factor": ((h + offset) / gh, (w + offset) / gw)} if offset else {"size": (h, w)}
+    grid = F.interpolate(grid, mode="bicubic", align_corners=False, **size)
+    return torch.cat([table[:1], grid[0].reshape(-1, h * w).T])
+
+
+def embed(config, weights, image):
+    """[3, H, W] -> [N, D]"""
+    patch = int(config["encoder.patch"])
+    x = F.conv2d(image[None], weights["pretrained.patch_embed.proj.weight"],
+                 weights["pretrained.patch_embed.proj.bias"], stride=patch)[0]
+    h, w = x.shape[1:]
+    x = torch.cat([weights["pretrained.cls_token"][0], x.flatten(1).T])
+    return x + position_table(config, weights["pretrained.pos_embed"][0], h, w)
+
+
+def layer_norm(config, weights, name, x):
+    eps = float(config["encoder.norm_eps"])
+    return F.layer_norm(x, x.shape[-1:], weights[name + ".weight"], weights[name + ".bias"], eps)
+
+
+def linear(weights, name, x):
+    return F.linear(x, weights[name + ".weight"], weights[name + ".bias"])
+
+
+def attention(config, weights, name, x):
+    """softmax(Q K^T / sqrt(d)) V over all tokens, per head. [N, D] -> [N, D]"""
+    heads = int(config["encoder.heads"])
+    qkv = linear(weights, name + ".qkv", x)                      # [N, 3D]: part, head, channel
+    q, k, v = qkv.reshape(len(x), 3, heads, -1).permute(1, 2, 0, 3)  # each [heads, N, d]
+    scores = q @ k.transpose(1, 2) / math.sqrt(q.shape[-1])
+    mixed = torch.softmax(scores, dim=-1) @ v
+    return linear(weights, name + ".proj", mixed.transpose(0, 1).reshape(x.shape))
+
+
+def feed_forward(config, weights, name, x):
+    if config["encoder.ffn"] == "swiglu":
+        gate, value = linear(weights, name + ".w12", x).chunk(2, dim=-1)
+        return linear(weights, name + ".w3", F.silu(gate) * value)
+    return linear(weights, name + ".fc2", F.gelu(linear(weights, name + ".fc1", x)))
+
+
+def block(config, weights, index, x):
+    """Pre-norm, with a learned factor per channel (LayerScale) on both residual branches."""
+    name = f"pretrained.blocks.{index}."
+    scale = [weights[f"{name}ls{k}.gamma"] if config["encoder.layer_scale"] == "1" else 1.0
+             for k in (1, 2)]
+    x = x + scale[0] * attention(config, weights, name + "attn",
+                                 layer_norm(config, weights, name + "norm1", x))
+    return x + scale[1] * feed_forward(config, weights, name + "mlp",
+                                       layer_norm(config, weights, name + "norm2", x))
+
+
+# ---- head --------------------------------------------------------------------------------------
+
+def conv(weights, name, x, stride=1):
+    kernel = weights[name + ".weight"]
+    return F.conv2d(x, kernel, weights.get(name + ".bias"), stride, padding=kernel.shape[-1] // 2)
+
+
+def upsample(x, size):
+    return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=True)
+
+
+def reassemble(weights, k, tokens, h, w):
+    """Tap k as an image at 4, 2, 1 or 1/2 times the patch grid. [h*w, D] -> [1, Ck, hk, wk]"""
+    x = conv(weights, f"depth_head.projects.{k}", tokens.T.reshape(1, -1, h, w))
+    name = f"depth_head.resize_layers.{k}"
+    if k < 2:
+        return F.conv_transpose2d(x, weights[name + ".weight"], weights[name + ".bias"], 4 >> k)
+    return conv(weights, name, x, stride=2) if k == 3 else x
+
+
+def residual_unit(weights, name, x):
+    """The skip adds x itself, not relu(x)."""
+    return x + conv(weights, name + ".conv2", F.relu(conv(weights, name + ".conv1", F.relu(x))))
+
+
+def fuse(weights, level, coarser, skip, size):
+    """One refinenet: add the finer level, refine, upsample."""
+    name = f"depth_head.scratch.refinenet{level}."
+    x = coarser if skip is None else coarser + residual_unit(weights, name + "resConfUnit1", skip)
+    x = residual_unit(weights, name + "resConfUnit2", x)
+    return conv(weights, name + "out_conv", upsample(x, size))
+
+
+def head(config, weights, path, size):
+    """Finest path -> (output_conv1's map, depth map [H, W])"""
+    name = "depth_head.scratch.output_conv"
+    first = conv(weights, name + "1", path)
+    x = F.relu(conv(weights, name + "2.0", upsample(first, size)))
+    x = conv(weights, name + "2.2", x)[0, 0]
+    if config["head.activation"] == "sigmoid":
+        return first, torch.sigmoid(x) * float(config["output.max_depth"])
+    return first, F.relu(x)
+
+
+def forward(config, weights, image):
+    """All stages of one normalised picture [3, H, W], channels last; "head" is the result."""
+    patch = int(config["encoder.patch"])
+    h, w = image.shape[1] // patch, image.shape[2] // patch
+    stages = {"input": image}
+
+    def keep(name, x):
+        stages[name] = x[0].permute(1, 2, 0)  # [1, C, h, w] -> [h, w, C]
+        return x
+
+    x = stages["embed"] = embed(config, weights, image)
+    taps = numbers(config["encoder.taps"])
+    for index in range(max(taps) + 1):
+        x = stages[f"block.{index}"] = block(config, weights, index, x)
+
+    levels = []
+    for k, index in enumerate(taps):
+        tap = stages[f"block.{index}"]
+        if config["encoder.tap_norm"] == "1":
+            tap = layer_norm(config, weights, "pretrained.norm", tap)
+        stages[f"tap.{k}"] = tap[1:]
+        level = keep(f"reassemble.{k}", reassemble(weights, k, tap[1:], h, w))
+        levels.append(keep(f"rn.{k}", conv(weights, f"depth_head.scratch.layer{k + 1}_rn", level)))
+
+    path = keep("fusion.3", fuse(weights, 4, levels[3], None, levels[2].shape[2:]))
+    path = keep("fusion.2", fuse(weights, 3, path, levels[2], levels[1].shape[2:]))
+    path = keep("fusion.1", fuse(weights, 2, path, levels[1], levels[0].shape[2:]))
+    path = keep("fusion.0", fuse(weights, 1, path, levels[0], [2 * n for n in levels[0].shape[2:]]))
+
+    first, stages["head"] = head(config, weights, path, image.shape[1:])
+    keep("head.conv1", first)
+    return stages
+
+
+# ---- before and after the network --------------------------------------------------------------
+
+def net_size(width, height, size, multiple):
+    """Lower bound: the shorter side becomes at least `size`; both sides multiples of `multiple`."""
+    scale = max(size / width, size / height)
+
+    def side(n):
+        rounded = multiple * int(np.rint(scale * n / multiple))  # ties to even
+        return rounded if rounded >= size else multiple * math.ceil(scale * n / multiple)
+
+    return side(width), side(height)
+
+
+def cubic_axis(n_in, n_out):
+    """OpenCV's INTER_CUBIC along one axis: indices [n_out, 4] and weights [n_out, 4].
+
+    Position and weights are single precision there, whatever the picture's type; A = -0.75."""
+    one, a = np.float32(1), np.float32(-0.75)
+    position = ((np.arange(n_out) + 0.5) * (n_in / n_out) - 0.5).astype(np.float32)
+    first = np.floor(position)
+    t = position - first
+    w0 = ((a * (t + one) - 5 * a) * (t + one) + 8 * a) * (t + one) - 4 * a
+    w1 = ((a + 2) * t - (a + 3)) * t * t + one
+    w2 = ((a + 2) * (one - t) - (a + 3)) * (one - t) * (one - t) + one
+    weights = np.stack([w0, w1, w2, one - w0 - w1 - w2], axis=1)
+    indices = np.clip(first.astype(int)[:, None] + np.arange(-1, 3), 0, n_in - 1)
+    return indices, weights.astype(np.float64)
+
+
+def resize_cubic(picture, width, height):
+    """[h, w, 3] float64 -> [height, width, 3]; no antialiasing, no clipping."""
+    if picture.shape[:2] == (height, width):
+        return picture
+    index, weight = cubic_axis(picture.shape[1], width)
+    picture = sum(picture[:, index[:, k]] * weight[None, :, k, None] for k in range(4))
+    index, weight = cubic_axis(picture.shape[0], height)
+    return sum(picture[index[:, k]] * weight[:, k, None, None] for k in range(4))
+
+
+def preprocess(config, picture, size=None):
+    """RGB bytes [h, w, 3] -> normalised float32 [3, H, W]"""
+    width, height = net_size(picture.shape[1], picture.shape[0], size or int(config["input.size"]),
+                             int(config["input.multiple"]))
+    resized = resize_cubic(picture / 255.0, width, height)
+    mean, std = numbers(config["input.mean"], float), numbers(config["input.std"], float)
+    return ((resized - mean) / std).transpose(2, 0, 1).astype(np.float32)
+
+
+RESIZE = {"bilinear_corners": ("bilinear", True), "bilinear": ("bilinear", False),
+          "bicubic": ("bicubic", False)}
+
+
+def resize_output(config, depth, width, height):
+    """The map at network size -> at the picture's size."""
+    mode, corners = RESIZE[config["output.resize"]]
+    return F.interpolate(depth[None, None], (height, width), mode=mode, align_corners=corners)[0, 0]
+
+
+@torch.no_grad()
+def depth_map(config, weights, picture):
+    """RGB bytes [h, w, 3] -> depth [h, w]"""
+    image = torch.from_numpy(preprocess(config, picture))
+    image = image.to(weights["pretrained.cls_token"].dtype)
+    depth = forward(config, weights, image)["head"]
+    return resize_output(config, depth, picture.shape[1], picture.shape[0])
