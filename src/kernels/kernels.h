@@ -69,10 +69,24 @@ struct fm_gemm_tile {
  * lerp         y = wa * a + wb * b.
  * lerp_columns y[i][c] = w0 * x[i0][c] + w1 * x[i1][c] with {i0, i1, w0, w1} = at[i], i < n,
  *              c < channels.
- * dot_rows     y[i] = sum over j of x[i][j] * w[j], + bias; x is [rows][n]. */
+ * dot_rows     y[i] = sum over j of x[i][j] * w[j], + bias; x is [rows][n].
+ *
+ * ---- Winograd F(2x2, 3x3) (Lavin and Gray 2016, section 4.1) ------------------------------------
+ * A 3x3 convolution of a 4x4 patch of pixels to 2x2 with 16 multiplications instead of 36.
+ * winograd_input  V = B^T d B for each channel; d[4*i + j] points at a pixel's channels, element p
+ *                 of the 16 goes to v + p * plane.
+ * winograd_output Y = A^T M A, then + bias, max(., 0) if relu, + residual; element p of M is at
+ *                 m + p * plane. y[2*i + j] is a pixel's channels, NULL outside the picture. */
 struct fm_lerp {
     int i0, i1;
     float w0, w1;
+};
+
+struct fm_winograd_out {
+    float *y[4];
+    const float *residual[4]; /* all NULL if none */
+    const float *bias;        /* [channels], may be NULL */
+    int relu;
 };
 
 #define K(ret, name, args) ret(*name) args;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Convolutions as matrix products on shifted rows: no im2col matrix, no padded copies. */
-#include "ops/ops.h"
+#include "ops/winograd.h"
 
 #include <string.h>
 
@@ -26,6 +26,41 @@ void fm_pixel_rows(const void *pixels, int m0, int n, const float **a)
     }
 }
 
+struct winograd_conv {
+    struct fm_winograd winograd;
+    struct fm_pixels pixels;
+    struct fm_winograd_target target;
+    int across, tiles;
+};
+
+static void winograd_task(void *arg, size_t i, int worker)
+{
+    const struct winograd_conv *c = arg;
+    const int first = (int)i * FM_WINOGRAD_TILES, left = c->tiles - first;
+    fm_winograd_tiles(&c->winograd, &c->pixels, c->across, first,
+                      left < FM_WINOGRAD_TILES ? left : FM_WINOGRAD_TILES, worker, &c->target);
+}
+
+static void run_winograd(struct fm_context *context, const struct fm_weights *w,
+                         const struct fm_pixels *pixels, struct fm_feature *y,
+                         const struct fm_epilogue *ep)
+{
+    struct winograd_conv c = {
+        .pixels = *pixels,
+        .target = {.data = y->data, .h = y->h, .w = y->w},
+        .across = (y->w + 1) / 2,
+        .winograd = fm_winograd_prepare(context, w),
+    };
+    c.tiles = c.across * ((y->h + 1) / 2);
+    if (ep) {
+        c.target.relu = ep->act == FM_ACT_RELU;
+        c.target.residual = ep->residual;
+    }
+    if (!context->dry)
+        fm_parallel_for(context, (size_t)((c.tiles + FM_WINOGRAD_TILES - 1) / FM_WINOGRAD_TILES),
+                        winograd_task, &c);
+}
+
 void fm_conv3x3(struct fm_context *context, const struct fm_weights *w, const struct fm_feature *x,
                 int stride, struct fm_feature *y, const struct fm_epilogue *ep)
 {
@@ -33,13 +68,17 @@ void fm_conv3x3(struct fm_context *context, const struct fm_weights *w, const st
     float *zeros = fm_arena_alloc(context->arena, (size_t)x->c, sizeof(float));
     if (!context->dry) memset(zeros, 0, (size_t)x->c * sizeof(float));
     struct fm_pixels pixels = {x->data, zeros, x->h, x->w, x->c, stride, y->w};
-    struct fm_product product = {
-        .weights = w, .source = &pixels, .rows = fm_pixel_rows, .m = y->h * y->w, .segments = 9,
-        .c = y->data,
-    };
-    if (ep) product.ep = *ep;
-    product.ep.bias = w->bias;
-    fm_product_run(context, &product);
+    if (stride == 1 && context->gemm == FATHOM_GEMM_DEFAULT) {
+        run_winograd(context, w, &pixels, y, ep);
+    } else {
+        struct fm_product product = {
+            .weights = w, .source = &pixels, .rows = fm_pixel_rows, .m = y->h * y->w,
+            .segments = 9, .c = y->data,
+        };
+        if (ep) product.ep = *ep;
+        product.ep.bias = w->bias;
+        fm_product_run(context, &product);
+    }
     fm_arena_release(context->arena, mark);
 }
 

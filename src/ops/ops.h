@@ -40,7 +40,8 @@ static inline struct fm_feature fm_feature_alloc(struct fm_context *context, int
 void fm_linear(struct fm_context *context, const struct fm_weights *w, const float *x, int m,
                float *y, const struct fm_epilogue *ep);
 
-/* 3x3 convolution, zero padding 1, stride 1 or 2: x [h][w][c] -> y [ceil(h/s)][ceil(w/s)][out]. */
+/* 3x3 convolution, zero padding 1, stride 1 or 2: x [h][w][c] -> y [ceil(h/s)][ceil(w/s)][out].
+ * `ep` may be NULL; it may have a residual [h*w][out] and FM_ACT_RELU, nothing else. */
 void fm_conv3x3(struct fm_context *context, const struct fm_weights *w, const struct fm_feature *x,
                 int stride, struct fm_feature *y, const struct fm_epilogue *ep);
 

@@ -13,6 +13,7 @@
 
 #include "kernels/simd/gemm.h"
 #include "kernels/simd/rows.h"
+#include "kernels/simd/winograd.h"
 
 #define PASTE_(a, b) a##b
 #define PASTE(a, b) PASTE_(a, b)

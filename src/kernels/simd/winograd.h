@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT
+ * Winograd F(2x2, 3x3) transforms, a vector of channels at a time. `left` < VF: the last ones. */
+
+static inline vf load_some(const float *p, int left)
+{
+    return left >= VF ? vf_load(p) : vf_load_n(p, left);
+}
+
+static inline void store_some(float *p, int left, vf v)
+{
+    if (left >= VF) vf_store(p, v);
+    else vf_store_n(p, left, v);
+}
+
+static void winograd_input(float *v, ptrdiff_t plane, const float *const pixels[16], int channels)
+{
+    for (int c = 0; c < channels; c += VF) {
+        const int left = channels - c;
+        vf t[4][4];
+        UNROLL for (int j = 0; j < 4; j++) {
+            const vf d0 = load_some(pixels[j] + c, left), d1 = load_some(pixels[4 + j] + c, left);
+            const vf d2 = load_some(pixels[8 + j] + c, left), d3 = load_some(pixels[12 + j] + c, left);
+            t[0][j] = vf_sub(d0, d2);
+            t[1][j] = vf_add(d1, d2);
+            t[2][j] = vf_sub(d2, d1);
+            t[3][j] = vf_sub(d1, d3);
+        }
+        UNROLL for (int i = 0; i < 4; i++) {
+            float *to = v + 4 * i * plane + c;
+            store_some(to, left, vf_sub(t[i][0], t[i][2]));
+            store_some(to + plane, left, vf_add(t[i][1], t[i][2]));
+            store_some(to + 2 * plane, left, vf_sub(t[i][2], t[i][1]));
+            store_some(to + 3 * plane, left, vf_sub(t[i][1], t[i][3]));
+        }
+    }
+}
+
+static void winograd_output(const struct fm_winograd_out *out, const float *m, ptrdiff_t plane,
+                            int channels)
+{
+    for (int c = 0; c < channels; c += VF) {
+        const int left = channels - c;
+        const vf bias = out->bias ? load_some(out->bias + c, left) : vf_zero();
+        vf s[2][4], y[4];
+        UNROLL for (int j = 0; j < 4; j++) {
+            const float *from = m + j * plane + c;
+            const vf m0 = load_some(from, left), m1 = load_some(from + 4 * plane, left);
+            const vf m2 = load_some(from + 8 * plane, left), m3 = load_some(from + 12 * plane, left);
+            s[0][j] = vf_add(vf_add(m0, m1), m2);
+            s[1][j] = vf_sub(vf_sub(m1, m2), m3);
+        }
+        UNROLL for (int i = 0; i < 2; i++) {
+            y[2 * i] = vf_add(vf_add(s[i][0], s[i][1]), s[i][2]);
+            y[2 * i + 1] = vf_sub(vf_sub(s[i][1], s[i][2]), s[i][3]);
+        }
+        for (int p = 0; p < 4; p++) {
+            if (!out->y[p]) continue;
+            vf v = vf_add(y[p], bias);
+            if (out->relu) v = vf_max(vf_zero(), v);
+            if (out->residual[p]) v = vf_add(v, load_some(out->residual[p] + c, left));
+            store_some(out->y[p] + c, left, v);
+        }
+    }
+}

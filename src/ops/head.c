@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT
+ * The head's last stage: upsample, 3x3 convolution, ReLU, 1x1 convolution to one channel, activation.
+ *
+ * A task makes a strip of STRIP output rows. It upsamples the rows that the strip's convolution
+ * needs (two more, which the neighbours make too), and everything up to the depth values stays in
+ * its worker's scratch, about a megabyte: no map of full resolution and many channels exists. */
+#include "ops/upsample.h"
+#include "ops/winograd.h"
+
+#include <string.h>
+
+enum { STRIP = 8 }; /* even: whole Winograd tiles */
+
+struct head {
+    struct fm_upsampler upsampler;
+    struct fm_winograd winograd;
+    const float *zeros;
+    float *strips; /* per worker [STRIP + 3][w][c]: row r is picture row first - 2 + r */
+    float *hidden; /* per worker [2][2 * FM_WINOGRAD_TILES][conv.out] */
+    float last[FM_HEAD_MAX_CHANNELS], last_bias;
+    enum fm_head_activation act;
+    float scale;
+    int h, w;
+    float *out; /* [h][w] */
+};
+
+/* Two rows of n pairs of pixels from `hidden` to the output. */
+static void last_layer(const struct head *t, const float *hidden, int y, int x, int pairs)
+{
+    const int channels = t->winograd.weights.out;
+    const int columns = t->w - x < 2 * pairs ? t->w - x : 2 * pairs;
+    for (int i = 0; i < 2 && y + i < t->h; i++)
+        t->winograd.k->dot_rows(t->out + (size_t)(y + i) * (size_t)t->w + x,
+                                hidden + (size_t)(i * 2 * pairs) * (size_t)channels, t->last,
+                                t->last_bias, columns, channels);
+}
+
+static void activate(const struct head *t, int y)
+{
+    float *row = t->out + (size_t)y * (size_t)t->w;
+    if (t->act == FM_HEAD_SIGMOID) t->winograd.k->sigmoid(row, row, t->scale, t->w);
+    if (t->act == FM_HEAD_RELU) t->winograd.k->relu(row, row, t->w);
+}
+
+static void head_task(void *arg, size_t task, int worker)
+{
+    const struct head *t = arg;
+    const int channels = t->upsampler.x.c, across = (t->w + 1) / 2;
+    const int first = (int)task * STRIP, last = first + STRIP < t->h ? first + STRIP : t->h;
+    const size_t line = (size_t)t->w * (size_t)channels;
+    float *strip = t->strips + (size_t)worker * (STRIP + 3) * line;
+    float *hidden = t->hidden + (size_t)worker * 4 * FM_WINOGRAD_TILES *
+                                    (size_t)t->winograd.weights.out;
+    const int below = last < t->h ? last + 1 : t->h; /* rows first - 1 to below - 1 are needed */
+    for (int y = first - 1; y < below; y++) {
+        float *row = strip + (size_t)(y - first + 2) * line;
+        if (y < 0) memset(row, 0, line * sizeof *row);
+        else fm_upsampler_row(&t->upsampler, y, worker, row);
+    }
+    const struct fm_pixels pixels = {strip, t->zeros, below - first + 2, t->w, channels, 1, t->w};
+    for (int y = first; y < last; y += 2) {
+        const int ty = (y - first + 2) / 2;
+        for (int tx = 0; tx < across; tx += FM_WINOGRAD_TILES) {
+            const int n = across - tx < FM_WINOGRAD_TILES ? across - tx : FM_WINOGRAD_TILES;
+            const struct fm_winograd_target target = {
+                .data = hidden, .y0 = 2 * ty, .x0 = 2 * tx, .h = 2, .w = 2 * n, .relu = 1,
+            };
+            fm_winograd_tiles(&t->winograd, &pixels, across, ty * across + tx, n, worker, &target);
+            last_layer(t, hidden, y, 2 * tx, n);
+        }
+        for (int i = y; i < y + 2 && i < last; i++) activate(t, i);
+    }
+}
+
+void fm_upsample_conv_head(struct fm_context *context, const struct fm_feature *x,
+                           const struct fm_weights *conv, const struct fm_weights *last,
+                           enum fm_head_activation act, float scale, int h, int w, float *out)
+{
+    const size_t mark = fm_arena_mark(context->arena), threads = (size_t)context->threads;
+    struct head t = {.act = act, .scale = scale, .h = h, .w = w, .out = out};
+    t.upsampler = fm_upsampler_prepare(context, x, h, w);
+    t.winograd = fm_winograd_prepare(context, conv);
+    float *zeros = fm_arena_alloc(context->arena, (size_t)x->c, sizeof(float));
+    t.strips = fm_arena_alloc(context->arena, threads * (STRIP + 3) * (size_t)w,
+                              (size_t)x->c * sizeof(float));
+    t.hidden = fm_arena_alloc(context->arena, threads * 4 * FM_WINOGRAD_TILES,
+                              (size_t)conv->out * sizeof(float));
+    t.zeros = zeros;
+    if (!context->dry) {
+        memset(zeros, 0, (size_t)x->c * sizeof(float));
+        for (int i = 0; i < last->in; i++) t.last[i] = fm_weight(last->data, last->type, i);
+        t.last_bias = last->bias[0];
+        fm_parallel_for(context, (size_t)((h + STRIP - 1) / STRIP), head_task, &t);
+    }
+    fm_arena_release(context->arena, mark);
+}

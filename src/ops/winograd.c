@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+#include "ops/winograd.h"
+
+/* U = G g G^T of one output channel: g [3][3][in] -> u [16][out][in] at row `o`. */
+static void transform_weights(void *arg, size_t o, int worker)
+{
+    (void)worker;
+    const struct fm_winograd *t = arg;
+    const struct fm_weights *w = &t->weights;
+    const ptrdiff_t in = w->in / 9, out = w->out, first = (ptrdiff_t)o * w->in;
+    float *u = t->scratch + (ptrdiff_t)o * in;
+    for (ptrdiff_t c = 0; c < in; c++) {
+        float h[4][3];
+        for (int j = 0; j < 3; j++) {
+            const float g0 = fm_weight(w->data, w->type, first + j * in + c);
+            const float g1 = fm_weight(w->data, w->type, first + (3 + j) * in + c);
+            const float g2 = fm_weight(w->data, w->type, first + (6 + j) * in + c);
+            h[0][j] = g0;
+            h[1][j] = 0.5f * (g0 + g1 + g2);
+            h[2][j] = 0.5f * (g0 - g1 + g2);
+            h[3][j] = g2;
+        }
+        for (int i = 0; i < 4; i++) {
+            float *to = u + 4 * i * out * in + c;
+            to[0] = h[i][0];
+            to[out * in] = 0.5f * (h[i][0] + h[i][1] + h[i][2]);
+            to[2 * out * in] = 0.5f * (h[i][0] - h[i][1] + h[i][2]);
+            to[3 * out * in] = h[i][2];
+        }
+    }
+}
+
+struct fm_winograd fm_winograd_prepare(struct fm_context *context, const struct fm_weights *w)
+{
+    const size_t in = (size_t)(w->in / 9), out = (size_t)w->out;
+    struct fm_winograd t = {.k = context->kernels, .weights = *w};
+    t.one = fm_packed_size(t.k, w->out, (int)in);
+    t.scratch_size = 16 * FM_WINOGRAD_TILES * (in + out);
+    t.packed = fm_arena_alloc(context->arena, 16 * t.one, sizeof(float));
+    const size_t mark = fm_arena_mark(context->arena);
+    t.scratch = fm_arena_alloc(context->arena, 16 * out * in, sizeof(float)); /* U, for now */
+    if (!context->dry) {
+        fm_parallel_for(context, out, transform_weights, &t);
+        for (size_t p = 0; p < 16; p++) {
+            struct fm_weights u = {.data = t.scratch + p * out * in, .type = FM_F32,
+                                   .out = (int)out, .in = (int)in};
+            fm_pack(context, &u, t.packed + p * t.one);
+        }
+    }
+    fm_arena_release(context->arena, mark);
+    t.scratch = fm_arena_alloc(context->arena, (size_t)context->threads * t.scratch_size,
+                               sizeof(float));
+    return t;
+}
+
+/* V of one tile, to v + 16 planes. */
+static void tile_input(const struct fm_winograd *t, const struct fm_pixels *p, int ty, int tx,
+                       float *v, ptrdiff_t plane)
+{
+    const float *d[16];
+    for (int i = 0; i < 4; i++)
+        for (int j = 0; j < 4; j++) {
+            const int y = 2 * ty - 1 + i, x = 2 * tx - 1 + j;
+            const int inside = y >= 0 && y < p->h && x >= 0 && x < p->w;
+            d[4 * i + j] =
+                inside ? p->data + ((size_t)y * (size_t)p->w + (size_t)x) * (size_t)p->c : p->zeros;
+        }
+    t->k->winograd_input(v, plane, d, p->c);
+}
+
+static void tile_output(const struct fm_winograd *t, const struct fm_winograd_target *to, int ty,
+                        int tx, const float *m, ptrdiff_t plane)
+{
+    struct fm_winograd_out out = {.bias = t->weights.bias, .relu = to->relu};
+    for (int p = 0; p < 4; p++) {
+        const int y = 2 * ty + p / 2 - to->y0, x = 2 * tx + p % 2 - to->x0;
+        if (y < 0 || y >= to->h || x < 0 || x >= to->w) continue;
+        const size_t at = ((size_t)y * (size_t)to->w + (size_t)x) * (size_t)t->weights.out;
+        out.y[p] = to->data + at;
+        if (to->residual) out.residual[p] = to->residual + at;
+    }
+    t->k->winograd_output(&out, m, plane, t->weights.out);
+}
+
+void fm_winograd_tiles(const struct fm_winograd *t, const struct fm_pixels *pixels, int across,
+                       int first, int n, int worker, const struct fm_winograd_target *target)
+{
+    const int in = pixels->c, out = t->weights.out;
+    const ptrdiff_t v_plane = (ptrdiff_t)FM_WINOGRAD_TILES * in;
+    const ptrdiff_t m_plane = (ptrdiff_t)FM_WINOGRAD_TILES * out;
+    float *v = t->scratch + (size_t)worker * t->scratch_size, *m = v + 16 * v_plane;
+
+    for (int i = 0; i < n; i++)
+        tile_input(t, pixels, (first + i) / across, (first + i) % across, v + (ptrdiff_t)i * in,
+                   v_plane);
+    for (int p = 0; p < 16; p++)
+        for (int j = 0; j < out; j += t->k->panel) {
+            const int left = out - j, width = fm_panel_width(t->k, left);
+            const float *a[FM_TILE_ROWS];
+            struct fm_gemm_tile tile = {
+                .a = a, .segments = 1, .depth = in, .width = width, .ldc = out,
+                .b = t->packed + (size_t)p * t->one + (size_t)j * (size_t)in,
+                .columns = left < width ? left : width,
+            };
+            for (int i = 0; i < n; i += FM_TILE_ROWS) {
+                tile.rows = n - i < FM_TILE_ROWS ? n - i : FM_TILE_ROWS;
+                for (int r = 0; r < FM_TILE_ROWS; r++)
+                    a[r] = v + p * v_plane + (ptrdiff_t)(i + (r < tile.rows ? r : 0)) * in;
+                tile.c = m + p * m_plane + (ptrdiff_t)i * out + j;
+                t->k->gemm_tile(&tile);
+            }
+        }
+    for (int i = 0; i < n; i++)
+        tile_output(t, target, (first + i) / across, (first + i) % across, m + (ptrdiff_t)i * out,
+                    m_plane);
+}
