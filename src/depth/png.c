@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT
+ * The PNG container for write_png16 and write_color: rows in, bytes in memory out, by libpng. */
+#define _POSIX_C_SOURCE 200809L
+#include "depth/depth.h"
+
+#include <locale.h>
+#include <png.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* zlib level 1 with the Sub filter: see the table in bench/README.md before changing it. */
+#define LEVEL 1
+
+void fm_format_number(char *to, size_t size, double v)
+{
+    locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    locale_t old = c ? uselocale(c) : (locale_t)0;
+    snprintf(to, size, "%.17g", v);
+    if (!c) return;
+    uselocale(old);
+    freelocale(c);
+}
+
+int fm_parse_number(const char *text, double *v)
+{
+    char *end;
+    locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    locale_t old = c ? uselocale(c) : (locale_t)0;
+    *v = strtod(text, &end);
+    if (c) {
+        uselocale(old);
+        freelocale(c);
+    }
+    return end != text && *end == 0;
+}
+
+void fm_png_add(struct fm_png *png, const char *key, const char *format, ...)
+{
+    if (png->texts == FM_PNG_TEXTS) return;
+    struct fm_png_text *text = &png->text[png->texts];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text->value, sizeof text->value, format, args);
+    va_end(args);
+    text->key = key;
+    if (text->value[0]) png->texts++;
+}
+
+void fm_png_add_origin(struct fm_png *png, const fathom_map *map)
+{
+    int metric = map->kind == FATHOM_KIND_METRIC;
+    fm_png_add(png, "Software", "fathom %s", fathom_version());
+    fm_png_add(png, "fathom:kind", "%s", metric ? "metric" : "relative_inverse");
+    fm_png_add(png, "fathom:model", "%s", map->model);
+    fm_png_add(png, "fathom:checkpoint_sha256", "%s", map->checkpoint_sha256);
+    fm_png_add(png, "fathom:input_size", "%dx%d", map->width, map->height);
+    if (map->net_width > 0 && map->net_height > 0)
+        fm_png_add(png, "fathom:network_size", "%dx%d", map->net_width, map->net_height);
+}
+
+/* All that is alive across libpng's longjmp. */
+struct encoder {
+    const struct fm_png *png;
+    struct fm_bytes *out;
+    unsigned char *row;
+    png_structp write;
+    png_infop info;
+    int no_memory;
+    char message[128];
+};
+
+static void on_error(png_structp p, png_const_charp message)
+{
+    struct encoder *e = png_get_error_ptr(p);
+    snprintf(e->message, sizeof e->message, "%s", message);
+    png_longjmp(p, 1);
+}
+
+static void on_warning(png_structp p, png_const_charp message)
+{
+    (void)p;
+    (void)message;
+}
+
+static void on_bytes(png_structp p, png_bytep data, size_t size)
+{
+    struct encoder *e = png_get_io_ptr(p);
+    if (!fm_bytes_reserve(e->out, size)) {
+        e->no_memory = 1;
+        png_error(p, "out of memory");
+    }
+    memcpy(e->out->data + e->out->size, data, size);
+    e->out->size += size;
+}
+
+static void on_flush(png_structp p) { (void)p; }
+
+static void write_texts(struct encoder *e)
+{
+    png_text texts[FM_PNG_TEXTS];
+    memset(texts, 0, sizeof texts);
+    for (int i = 0; i < e->png->texts; i++) {
+        texts[i].compression = PNG_TEXT_COMPRESSION_NONE;
+        texts[i].key = (char *)(uintptr_t)e->png->text[i].key; /* libpng copies both */
+        texts[i].text = (char *)(uintptr_t)e->png->text[i].value;
+        texts[i].text_length = strlen(e->png->text[i].value);
+    }
+    png_set_text(e->write, e->info, texts, e->png->texts);
+}
+
+/* Returns 0 on success; libpng's errors come back here as 1. */
+static int write_png(struct encoder *e)
+{
+    if (setjmp(png_jmpbuf(e->write))) return 1;
+    const struct fm_png *png = e->png;
+    png_set_write_fn(e->write, e, on_bytes, on_flush);
+    png_set_IHDR(e->write, e->info, (png_uint_32)png->width, (png_uint_32)png->height, png->bits,
+                 png->channels == 3 ? PNG_COLOR_TYPE_RGB : PNG_COLOR_TYPE_GRAY, PNG_INTERLACE_NONE,
+                 PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+    png_set_compression_level(e->write, LEVEL);
+    png_set_filter(e->write, PNG_FILTER_TYPE_BASE, PNG_FILTER_UP);
+    write_texts(e);
+    png_write_info(e->write, e->info);
+    for (int y = 0; y < png->height; y++) {
+        png->row(png->user, y, e->row);
+        png_write_row(e->write, e->row);
+    }
+    png_write_end(e->write, NULL);
+    return 0;
+}
+
+fathom_status fm_png_encode(const struct fm_png *png, struct fm_bytes *out, fathom_error *err)
+{
+    size_t row_bytes = (size_t)png->width * (size_t)(png->channels * png->bits / 8);
+    struct encoder e = {.png = png, .out = out, .row = malloc(row_bytes)};
+    e.write = png_create_write_struct(PNG_LIBPNG_VER_STRING, &e, on_error, on_warning);
+    if (e.write) e.info = png_create_info_struct(e.write);
+    fathom_status status = FATHOM_OK;
+    if (!e.row || !e.info)
+        status = fm_fail_memory(err, row_bytes, "writing a PNG");
+    else if (write_png(&e) != 0)
+        status = e.no_memory ? fm_fail_memory(err, out->size, "a PNG file")
+                             : fm_fail(err, FATHOM_E_ARGUMENT,
+                                       "a map of %d x %d cannot be stored as PNG (%s): write .pfm "
+                                       "or .npy",
+                                       png->width, png->height, e.message);
+    png_destroy_write_struct(&e.write, &e.info);
+    free(e.row);
+    return status;
+}

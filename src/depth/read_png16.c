@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT
+ * A 16-bit PNG of write_png16.c -> values. */
+#include "depth/depth.h"
+
+#include <float.h>
+#include <math.h>
+#include <png.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* deflate cannot shrink more than 1032 times: a larger claim is false */
+#define MAX_RATIO 1032
+
+/* All that is alive across libpng's longjmp. */
+struct decoder {
+    const char *name;
+    const unsigned char *bytes;
+    size_t size, at;
+    png_structp read;
+    png_infop info;
+    unsigned char *row;
+    fathom_map *map;
+    fathom_encoding *encoding;
+    fathom_error *err;
+    fathom_status status; /* set when we, not libpng, refuse */
+    char message[128];
+};
+
+static void on_error(png_structp p, png_const_charp message)
+{
+    struct decoder *d = png_get_error_ptr(p);
+    snprintf(d->message, sizeof d->message, "%s", message);
+    png_longjmp(p, 1);
+}
+
+static void on_warning(png_structp p, png_const_charp message)
+{
+    (void)p;
+    (void)message;
+}
+
+static void on_bytes(png_structp p, png_bytep data, size_t size)
+{
+    struct decoder *d = png_get_io_ptr(p);
+    if (size > d->size - d->at) png_error(p, "the file ends too early");
+    memcpy(data, d->bytes + d->at, size);
+    d->at += size;
+}
+
+static const char *find_text(const struct decoder *d, const char *key)
+{
+    png_textp texts = NULL;
+    int n = png_get_text(d->read, d->info, &texts, NULL);
+    for (int i = 0; i < n; i++)
+        if (strcmp(texts[i].key, key) == 0 && texts[i].text) return texts[i].text;
+    return NULL;
+}
+
+static int find_number(const struct decoder *d, const char *key, double *v)
+{
+    const char *text = find_text(d, key);
+    return text && fm_parse_number(text, v) && isfinite(*v);
+}
+
+static void copy_text(char *to, size_t size, const char *text)
+{
+    snprintf(to, size, "%s", text ? text : "");
+}
+
+static fathom_status read_meaning(struct decoder *d)
+{
+    const char *kind = find_text(d, "fathom:kind");
+    double first_code = 0;
+    if (png_get_bit_depth(d->read, d->info) != 16 ||
+        png_get_color_type(d->read, d->info) != PNG_COLOR_TYPE_GRAY)
+        return fm_fail(d->err, FATHOM_E_FORMAT,
+                       "%s: a PNG of %d bits and %d channels, which holds no depth values: a 16-bit "
+                       "grey one that fathom wrote was expected",
+                       d->name, png_get_bit_depth(d->read, d->info),
+                       png_get_channels(d->read, d->info));
+    if (kind && strcmp(kind, "metric") == 0) d->map->kind = FATHOM_KIND_METRIC;
+    if (kind && strcmp(kind, "relative_inverse") == 0) d->map->kind = FATHOM_KIND_RELATIVE_INVERSE;
+    if (!d->map->kind || !find_number(d, "fathom:scale", &d->encoding->scale) ||
+        !find_number(d, "fathom:offset", &d->encoding->offset) ||
+        !find_number(d, "fathom:first_code", &first_code) || first_code < 0 || first_code > 65535)
+        return fm_fail(d->err, FATHOM_E_FORMAT,
+                       "%s: this 16-bit PNG was not written by fathom (its text chunks do not say "
+                       "what the codes mean): its values are unknown",
+                       d->name);
+    if (fabs(d->encoding->offset) + fabs(d->encoding->scale) * 65535 > (double)FLT_MAX)
+        return fm_fail(d->err, FATHOM_E_FORMAT,
+                       "%s: its scale %g and offset %g lead out of the range of float", d->name,
+                       d->encoding->scale, d->encoding->offset);
+    d->encoding->first_code = (int)first_code;
+    d->encoding->format = FATHOM_FORMAT_PNG16;
+    copy_text(d->encoding->unit, sizeof d->encoding->unit, fm_unit(d->map->kind));
+    copy_text(d->map->model, sizeof d->map->model, find_text(d, "fathom:model"));
+    copy_text(d->map->checkpoint_sha256, sizeof d->map->checkpoint_sha256,
+              find_text(d, "fathom:checkpoint_sha256"));
+    const char *net = find_text(d, "fathom:network_size");
+    if (net && (sscanf(net, "%9dx%9d", &d->map->net_width, &d->map->net_height) != 2 ||
+                d->map->net_width < 1 || d->map->net_height < 1))
+        d->map->net_width = d->map->net_height = 0;
+    return FATHOM_OK;
+}
+
+static fathom_status prepare(struct decoder *d)
+{
+    FM_TRY(read_meaning(d));
+    uint64_t width = png_get_image_width(d->read, d->info);
+    uint64_t height = png_get_image_height(d->read, d->info);
+    if (width * height * 2 / MAX_RATIO > d->size)
+        return fm_fail(d->err, FATHOM_E_FORMAT,
+                       "%s: declares %llu x %llu values, which a file of %zu bytes cannot hold: it "
+                       "is truncated or damaged",
+                       d->name, (unsigned long long)width, (unsigned long long)height, d->size);
+    if (png_get_interlace_type(d->read, d->info) != PNG_INTERLACE_NONE)
+        return fm_fail(d->err, FATHOM_E_FORMAT, "%s: an interlaced PNG, which fathom does not write",
+                       d->name);
+    d->row = malloc((size_t)width * 2);
+    if (!d->row) return fm_fail_memory(d->err, (size_t)width * 2, "reading a PNG");
+    return fm_map_alloc(d->map, d->name, (int64_t)width, (int64_t)height, d->err);
+}
+
+static void decode_row(const struct decoder *d, int y)
+{
+    float *to = d->map->values + (size_t)y * (size_t)d->map->width;
+    const fathom_encoding *encoding = d->encoding;
+    for (int x = 0; x < d->map->width; x++) {
+        int code = d->row[2 * x] << 8 | d->row[2 * x + 1];
+        to[x] = code < encoding->first_code ? NAN
+                                            : (float)(encoding->offset + encoding->scale * code);
+    }
+}
+
+/* Returns 0 on success; libpng's errors come back here as 1. */
+static int read_png(struct decoder *d)
+{
+    if (setjmp(png_jmpbuf(d->read))) return 1;
+    png_set_read_fn(d->read, d, on_bytes);
+    png_set_crc_action(d->read, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
+    png_read_info(d->read, d->info);
+    d->status = prepare(d);
+    if (d->status) return 1;
+    for (int y = 0; y < d->map->height; y++) {
+        png_read_row(d->read, d->row, NULL);
+        decode_row(d, y);
+    }
+    png_read_end(d->read, NULL);
+    return 0;
+}
+
+fathom_status fm_decode_png16(const char *name, const unsigned char *bytes, size_t size,
+                              fathom_map *map, fathom_encoding *encoding, fathom_error *err)
+{
+    struct decoder d = {.name = name, .bytes = bytes, .size = size, .map = map,
+                        .encoding = encoding, .err = err};
+    d.read = png_create_read_struct(PNG_LIBPNG_VER_STRING, &d, on_error, on_warning);
+    if (d.read) d.info = png_create_info_struct(d.read);
+    fathom_status status = FATHOM_OK;
+    if (!d.info)
+        status = fm_fail_memory(err, 0, "reading a PNG");
+    else if (read_png(&d) != 0)
+        status = d.status ? d.status
+                          : fm_fail(err, FATHOM_E_FORMAT, "%s: damaged or truncated PNG (%s)", name,
+                                    d.message);
+    png_destroy_read_struct(&d.read, &d.info, NULL);
+    free(d.row);
+    return status;
+}

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT
+ * Depth map -> bytes -> file. */
+#define _XOPEN_SOURCE 700
+#include "depth/depth.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Rows without an extension are reached by naming the format only. */
+static const struct writer {
+    const char *extension;
+    fathom_format format;
+    fm_encode_fn encode;
+} writers[] = {
+    {".png", FATHOM_FORMAT_PNG16, fm_encode_png16},
+    {".pfm", FATHOM_FORMAT_PFM, fm_encode_pfm},
+    {".npy", FATHOM_FORMAT_NPY, fm_encode_npy},
+    {NULL, FATHOM_FORMAT_COLOR, fm_encode_color},
+};
+
+enum { WRITERS = sizeof writers / sizeof writers[0], NAME_TRIES = 64 };
+
+int fm_bytes_reserve(struct fm_bytes *b, size_t more)
+{
+    size_t need, room;
+    if (__builtin_add_overflow(b->size, more, &need)) return 0;
+    if (need <= b->capacity) return 1;
+    if (__builtin_add_overflow(need, need / 2, &room)) return 0;
+    unsigned char *data = realloc(b->data, room);
+    if (!data) return 0;
+    b->data = data;
+    b->capacity = room;
+    return 1;
+}
+
+static fathom_status check_map(const fathom_map *map, fathom_format format, fathom_error *err)
+{
+    if (!map || !map->values || map->width < 1 || map->height < 1)
+        return fm_fail(err, FATHOM_E_ARGUMENT, "an empty map was given, one with values was "
+                                               "expected");
+    int raw = format == FATHOM_FORMAT_PFM || format == FATHOM_FORMAT_NPY;
+    if (!raw && fm_unit(map->kind)[0] == 0)
+        return fm_fail(err, FATHOM_E_ARGUMENT,
+                       "the map does not say whether it is relative or metric, which a PNG must: "
+                       "set its kind, or write .pfm or .npy");
+    size_t n = (size_t)map->width * (size_t)map->height;
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(map->values[i]))
+            return fm_fail(err, FATHOM_E_NUMERIC,
+                           "the map holds %g at column %zu, row %zu, where a finite value was "
+                           "expected: it was not written",
+                           (double)map->values[i], i % (size_t)map->width,
+                           i / (size_t)map->width);
+    return FATHOM_OK;
+}
+
+static const struct writer *find_writer(fathom_format format, const char *path)
+{
+    size_t length = path ? strlen(path) : 0;
+    for (int i = 0; i < WRITERS; i++) {
+        const char *extension = writers[i].extension;
+        if (format != FATHOM_FORMAT_AUTO ? writers[i].format == format
+                                         : extension && length > 4 &&
+                                               strcasecmp(path + length - 4, extension) == 0)
+            return &writers[i];
+    }
+    return NULL;
+}
+
+static fathom_status encode(const struct writer *writer, const fathom_map *map,
+                            const fathom_write_options *opt, struct fm_bytes *out,
+                            fathom_encoding *encoding, fathom_error *err)
+{
+    static const fathom_write_options defaults;
+    FM_TRY(check_map(map, writer->format, err));
+    *encoding = (fathom_encoding){.format = writer->format, .scale = 1};
+    snprintf(encoding->unit, sizeof encoding->unit, "%s", fm_unit(map->kind));
+    fathom_status status = writer->encode(map, opt ? opt : &defaults, out, encoding, err);
+    if (status) {
+        free(out->data);
+        *out = (struct fm_bytes){0};
+    }
+    return status;
+}
+
+fathom_status fathom_map_encode(const fathom_map *map, const fathom_write_options *opt,
+                                void **bytes, size_t *size, fathom_encoding *encoding,
+                                fathom_error *err)
+{
+    if (!bytes || !size)
+        return fm_fail(err, FATHOM_E_ARGUMENT, "fathom_map_encode: NULL given, places for the bytes "
+                                               "and their count were expected");
+    *bytes = NULL;
+    *size = 0;
+    const struct writer *writer = find_writer(opt ? opt->format : FATHOM_FORMAT_AUTO, NULL);
+    if (!writer)
+        return fm_fail(err, FATHOM_E_ARGUMENT,
+                       "no output format was given and there is no file name to tell it: set "
+                       "options.format");
+    struct fm_bytes out = {0};
+    fathom_encoding used;
+    FM_TRY(encode(writer, map, opt, &out, &used, err));
+    *bytes = out.data;
+    *size = out.size;
+    if (encoding) *encoding = used;
+    return FATHOM_OK;
+}
+
+static fathom_status write_all(int fd, const char *path, const struct fm_bytes *b,
+                               fathom_error *err)
+{
+    for (size_t done = 0; done < b->size;) {
+        ssize_t n = write(fd, b->data + done, b->size - done);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0)
+            return fm_fail(err, FATHOM_E_IO, "%s: cannot be written: %s", path, strerror(errno));
+        done += (size_t)n;
+    }
+    return FATHOM_OK;
+}
+
+/* Devices and pipes cannot be replaced by a rename, and must not be: they are written directly. */
+static fathom_status write_special(const char *path, const struct fm_bytes *b, fathom_error *err)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0) return fm_fail(err, FATHOM_E_IO, "%s: cannot be opened: %s", path, strerror(errno));
+    fathom_status status = write_all(fd, path, b, err);
+    if (close(fd) != 0 && status == FATHOM_OK)
+        status = fm_fail(err, FATHOM_E_IO, "%s: cannot be written: %s", path, strerror(errno));
+    return status;
+}
+
+/* A new file beside `path`, mode 0666 less the umask (mkstemp would give 0600). */
+static int open_temporary(const char *path, char *name, size_t size)
+{
+    for (unsigned i = 0; i < NAME_TRIES; i++) {
+        snprintf(name, size, "%s.tmp-%ld-%u", path, (long)getpid(), i);
+        int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd >= 0 || errno != EEXIST) return fd;
+    }
+    return -1;
+}
+
+static fathom_status write_replacing(const char *path, const struct fm_bytes *b, fathom_error *err)
+{
+    size_t size = strlen(path) + 48;
+    char *name = malloc(size);
+    if (!name) return fm_fail_memory(err, size, "a file name");
+    int fd = open_temporary(path, name, size);
+    if (fd < 0) {
+        fathom_status status = fm_fail(err, FATHOM_E_IO, "%s: cannot be created: %s", path,
+                                       strerror(errno));
+        free(name);
+        return status;
+    }
+    fathom_status status = write_all(fd, path, b, err);
+    if (status == FATHOM_OK && fsync(fd) != 0)
+        status = fm_fail(err, FATHOM_E_IO, "%s: cannot be synced: %s", path, strerror(errno));
+    if (close(fd) != 0 && status == FATHOM_OK)
+        status = fm_fail(err, FATHOM_E_IO, "%s: cannot be written: %s", path, strerror(errno));
+    if (status == FATHOM_OK && rename(name, path) != 0)
+        status = fm_fail(err, FATHOM_E_IO, "%s: cannot be replaced: %s", path, strerror(errno));
+    if (status) unlink(name);
+    free(name);
+    return status;
+}
+
+static fathom_status write_file(const char *path, const struct fm_bytes *b, fathom_error *err)
+{
+    struct stat st;
+    if (stat(path, &st) != 0) return write_replacing(path, b, err);
+    if (S_ISDIR(st.st_mode))
+        return fm_fail(err, FATHOM_E_IO, "%s: is a directory, a file name was expected", path);
+    if (!S_ISREG(st.st_mode)) return write_special(path, b, err);
+    char *target = realpath(path, NULL); /* a link stays, the file it leads to is replaced */
+    fathom_status status = write_replacing(target ? target : path, b, err);
+    free(target);
+    return status;
+}
+
+fathom_status fathom_map_write(const fathom_map *map, const char *path,
+                               const fathom_write_options *opt, fathom_error *err)
+{
+    if (!path) return fm_fail(err, FATHOM_E_ARGUMENT, "no file name to write the map to was given");
+    const struct writer *writer = find_writer(opt ? opt->format : FATHOM_FORMAT_AUTO, path);
+    if (!writer)
+        return fm_fail(err, FATHOM_E_ARGUMENT,
+                       "%s: its extension names no format that fathom writes: use .png, .pfm or "
+                       ".npy, or set the format",
+                       path);
+    struct fm_bytes out = {0};
+    fathom_encoding encoding;
+    FM_TRY(encode(writer, map, opt, &out, &encoding, err));
+    fathom_status status = write_file(path, &out, err);
+    free(out.data);
+    return status;
+}

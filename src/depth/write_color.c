@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT
+ * 8-bit colour PNG for looking: near is bright and warm. */
+#include "depth/colormap.h"
+#include "depth/depth.h"
+
+#include <math.h>
+
+/* Metric maps are coloured by inverse depth, as relative maps are by nature; depths below 1 mm (or
+ * none) count as 1 mm. */
+#define NEAREST 1e-3
+
+struct palette {
+    const fathom_map *map;
+    double low, high; /* of nearness */
+    int reverse;
+};
+
+static double nearness(const fathom_map *map, size_t i)
+{
+    double v = (double)map->values[i];
+    if (map->kind != FATHOM_KIND_METRIC) return v;
+    return 1 / (v > NEAREST ? v : NEAREST);
+}
+
+/* t in [0, 1], linear between the table's colours */
+static void color_at(double t, unsigned char *rgb)
+{
+    double position = t * (FM_COLORS - 1);
+    int i = (int)position;
+    if (i > FM_COLORS - 2) i = FM_COLORS - 2;
+    double f = position - i;
+    for (int c = 0; c < 3; c++)
+        rgb[c] = (unsigned char)(fm_inferno[i][c] * (1 - f) + fm_inferno[i + 1][c] * f + 0.5);
+}
+
+static void fill_row(const void *user, int y, unsigned char *row)
+{
+    const struct palette *p = user;
+    size_t first = (size_t)y * (size_t)p->map->width;
+    double range = p->high - p->low;
+    for (int x = 0; x < p->map->width; x++, row += 3) {
+        double t = range > 0 ? (nearness(p->map, first + (size_t)x) - p->low) / range : 0.5;
+        color_at(p->reverse ? 1 - t : t, row);
+    }
+}
+
+fathom_status fm_encode_color(const fathom_map *map, const fathom_write_options *opt,
+                              struct fm_bytes *out, fathom_encoding *encoding, fathom_error *err)
+{
+    encoding->scale = 0; /* colours do not lead back to values */
+    size_t n = (size_t)map->width * (size_t)map->height;
+    struct palette palette = {.map = map, .reverse = opt->reverse_color};
+    palette.low = palette.high = nearness(map, 0);
+    for (size_t i = 1; i < n; i++) {
+        double v = nearness(map, i);
+        palette.low = fmin(palette.low, v);
+        palette.high = fmax(palette.high, v);
+    }
+    struct fm_png png = {.width = map->width, .height = map->height, .bits = 8, .channels = 3,
+                         .row = fill_row, .user = &palette};
+    fm_png_add(&png, "Description", "Depth map in false colours, for looking only: near is %s",
+               opt->reverse_color ? "dark" : "bright");
+    fm_png_add_origin(&png, map);
+    return fm_png_encode(&png, out, err);
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT
+ * The only user of stb_image.
+ *
+ * stb_image reads missing bytes as zeros and often reports success: half a grey picture. It is
+ * therefore fed through callbacks, which notice when it asks for a byte after the last. */
+#include "image/decode.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__GNUC__)
+#pragma GCC diagnostic ignored "-Wunused-function" /* judged at the end of the file: no pop */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpragmas"
+#pragma GCC diagnostic ignored "-Wunknown-warning-option"
+#pragma GCC diagnostic ignored "-Wall"
+#pragma GCC diagnostic ignored "-Wextra"
+#pragma GCC diagnostic ignored "-Wshadow"
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#pragma GCC diagnostic ignored "-Wsign-compare"
+#pragma GCC diagnostic ignored "-Wcast-qual"
+#pragma GCC diagnostic ignored "-Wcast-align"
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+#pragma GCC diagnostic ignored "-Wunused-but-set-variable"
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+#pragma GCC diagnostic ignored "-Wimplicit-fallthrough"
+#pragma GCC diagnostic ignored "-Wmissing-prototypes"
+#pragma GCC diagnostic ignored "-Wdouble-promotion"
+#pragma GCC diagnostic ignored "-Wswitch-enum"
+#pragma GCC diagnostic ignored "-Wswitch-default"
+#endif
+#define STB_IMAGE_IMPLEMENTATION
+#define STB_IMAGE_STATIC
+#define STBI_ONLY_JPEG
+#define STBI_ONLY_PNG
+#define STBI_ONLY_BMP
+#define STBI_ONLY_GIF
+#define STBI_ONLY_TGA
+#define STBI_NO_STDIO
+#define STBI_NO_LINEAR
+#define STBI_NO_HDR
+#define STBI_MAX_DIMENSIONS 65535
+#include <stb/stb_image.h>
+#if defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
+
+struct stream {
+    const uint8_t *bytes;
+    size_t size, at;
+    int starved; /* a byte after the last was asked for */
+};
+
+static int stream_read(void *user, char *data, int size)
+{
+    struct stream *s = user;
+    size_t left = s->size - s->at, n = (size_t)size < left ? (size_t)size : left;
+    if (n == 0 && size > 0) s->starved = 1;
+    memcpy(data, s->bytes + s->at, n);
+    memset(data + n, 0, (size_t)size - n);
+    s->at += n;
+    return (int)n;
+}
+
+static void stream_skip(void *user, int n)
+{
+    struct stream *s = user;
+    /* skipping over the end is fine (the padding of a last row) unless something is read after */
+    s->at = n < 0 || (size_t)n > s->size - s->at ? s->size : s->at + (size_t)n;
+}
+
+static int stream_eof(void *user)
+{
+    const struct stream *s = user;
+    return s->at == s->size;
+}
+
+static const stbi_io_callbacks stream_calls = {stream_read, stream_skip, stream_eof};
+
+static fathom_status fail_stb(const struct fm_source *source, const struct stream *s,
+                              fathom_error *err)
+{
+    const char *reason = stbi_failure_reason(), *format = fm_picture_format_name(source->format);
+    if (s->starved)
+        return fm_fail(err, FATHOM_E_IMAGE,
+                       "%s: truncated %s: the file ends at byte %zu, inside its picture: copy it "
+                       "again",
+                       source->name, format, source->size);
+    if (reason && strcmp(reason, "outofmem") == 0)
+        return fm_fail(err, FATHOM_E_MEMORY, "%s: out of memory while decoding this %s",
+                       source->name, format);
+    if (reason && strcmp(reason, "too large") == 0)
+        return fm_fail(err, FATHOM_E_TOO_LARGE,
+                       "%s: this %s needs over 2 GB to decode: scale it down", source->name,
+                       format);
+    return fm_fail(err, FATHOM_E_IMAGE,
+                   "%s: damaged or unsupported %s (%s): save it again as PNG or baseline JPEG",
+                   source->name, format, reason ? reason : "no reason given");
+}
+
+/* Rows of an uncompressed TGA are the one thing stb_image copies without asking byte by byte. */
+static int raw_tga_is_short(const struct fm_source *source)
+{
+    const uint8_t *b = source->bytes;
+    if (source->format != FM_TGA || b[2] > 3) return 0;
+    uint64_t width = b[12] | (uint64_t)b[13] << 8, height = b[14] | (uint64_t)b[15] << 8;
+    uint64_t palette = b[1] ? (uint64_t)(b[5] | b[6] << 8) * ((b[7] + 7u) / 8) : 0;
+    return source->size < 18 + b[0] + palette + width * height * ((b[16] + 7u) / 8);
+}
+
+/* value over background, straight alpha, rounded; in place from 4 to 3 bytes a pixel */
+static void composite8(uint8_t *p, size_t pixels, const uint8_t background[3])
+{
+    uint8_t *to = p;
+    for (const uint8_t *from = p; pixels--; from += 4) {
+        unsigned a = from[3];
+        for (int c = 0; c < 3; c++)
+            *to++ = (uint8_t)((from[c] * a + background[c] * (255 - a) + 127) / 255);
+    }
+}
+
+/* The same from 16 to 8 bits, with one rounding: 65535 = 257 * 255. */
+static void composite16(const uint16_t *from, uint8_t *to, size_t pixels,
+                        const uint8_t background[3])
+{
+    const uint64_t full = 65535 * 257;
+    for (; pixels--; from += 4)
+        for (int c = 0; c < 3; c++)
+            *to++ = (uint8_t)((from[c] * (uint64_t)from[3] +
+                               background[c] * (uint64_t)257 * (65535u - from[3]) + full / 2) /
+                              full);
+}
+
+/* Decodes to width * height * 3 bytes at *rgb (to be released with stbi_image_free). */
+static int decode(const struct fm_source *source, struct stream *s, int deep, fathom_image *image)
+{
+    size_t pixels;
+    if (deep) {
+        uint16_t *rgba = stbi_load_16_from_callbacks(&stream_calls, s, &image->width,
+                                                     &image->height, NULL, 4);
+        if (!rgba) return 0;
+        pixels = (size_t)image->width * (size_t)image->height;
+        /* 3 bytes a pixel are written behind where 8 are read */
+        composite16(rgba, (uint8_t *)rgba, pixels, source->background);
+        image->rgb = (uint8_t *)rgba;
+    } else {
+        int channels = source->format == FM_JPEG ? 3 : 4;
+        image->rgb = stbi_load_from_callbacks(&stream_calls, s, &image->width, &image->height, NULL,
+                                              channels);
+        if (!image->rgb) return 0;
+        pixels = (size_t)image->width * (size_t)image->height;
+        if (channels == 4) composite8(image->rgb, pixels, source->background);
+    }
+    uint8_t *smaller = realloc(image->rgb, pixels * 3);
+    if (smaller) image->rgb = smaller;
+    return 1;
+}
+
+fathom_status fm_decode_stb(const struct fm_source *source, fathom_image *image, fathom_error *err)
+{
+    struct stream s = {.bytes = source->bytes, .size = source->size};
+    int width = 0, height = 0, channels = 0;
+    if (!stbi_info_from_callbacks(&stream_calls, &s, &width, &height, &channels))
+        return fail_stb(source, &s, err);
+    FM_TRY(fm_check_declared(source, width, height, err));
+    if (raw_tga_is_short(source)) {
+        s.starved = 1;
+        return fail_stb(source, &s, err);
+    }
+    s = (struct stream){.bytes = source->bytes, .size = source->size};
+    int deep = stbi_is_16_bit_from_callbacks(&stream_calls, &s);
+    s = (struct stream){.bytes = source->bytes, .size = source->size};
+    fathom_image decoded = {0};
+    int ok = decode(source, &s, deep, &decoded);
+    if (!ok || s.starved) {
+        free(decoded.rgb);
+        return fail_stb(source, &s, err);
+    }
+    *image = decoded;
+    return FATHOM_OK;
+}

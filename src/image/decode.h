@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT
+ * File bytes -> 8-bit RGB, as stored (not yet turned upright). */
+#ifndef FM_DECODE_H
+#define FM_DECODE_H
+
+#include "base/status.h"
+
+enum fm_picture_format { FM_UNKNOWN, FM_JPEG, FM_PNG, FM_BMP, FM_GIF, FM_PNM, FM_TGA };
+
+/* One picture on its way in. Errors begin with `name`, a path or "the picture". */
+struct fm_source {
+    const char *name;
+    const uint8_t *bytes;
+    size_t size;
+    enum fm_picture_format format;
+    uint64_t max_pixels;
+    uint8_t background[3];
+};
+
+enum fm_picture_format fm_picture_format(const uint8_t *bytes, size_t size);
+const char *fm_picture_format_name(enum fm_picture_format format);
+
+/* What a file that fathom cannot read looks like, e.g. "a WebP picture"; NULL when unknown. */
+const char *fm_foreign_format(const uint8_t *bytes, size_t size);
+
+/* Refuses an empty picture and one over max_pixels or 65535 pixels a side. Called by the decoders
+ * with the size that the file declares, before anything of that size is allocated. */
+fathom_status fm_check_declared(const struct fm_source *source, int64_t width, int64_t height,
+                                fathom_error *err);
+
+/* The decoders: stb_image for all formats but PNM, which needs its maximal value honoured. */
+fathom_status fm_decode_stb(const struct fm_source *source, fathom_image *image, fathom_error *err);
+fathom_status fm_decode_pnm(const struct fm_source *source, fathom_image *image, fathom_error *err);
+
+/* Every chunk a PNG needs is there and has the right checksum: stb_image does not look. */
+fathom_status fm_check_png(const struct fm_source *source, fathom_error *err);
+
+#endif

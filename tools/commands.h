@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT
+ * The commands. Each takes the arguments after its name and returns the exit code. */
+#ifndef TOOLS_COMMANDS_H
+#define TOOLS_COMMANDS_H
+
+int command_depth(int argc, char **argv);
+int command_info(int argc, char **argv);
+int command_diff(int argc, char **argv);
+
+#endif

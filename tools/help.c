@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT
+ * One text per command, in pieces of less than 4095 bytes, which is all that C11 promises for a
+ * string literal. fathom.1 says the same at more length: change both. */
+#include "help.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "message.h"
+
+const char help_commands[] = "depth info diff help";
+
+static const char general[] =
+    "fathom - depth maps from pictures, on CPUs\n"
+    "\n"
+    "usage: fathom depth -m MODEL [-o OUT] [options] INPUT...   a depth map for each picture\n"
+    "       fathom info FILE [options]                          what is in a model or a map\n"
+    "       fathom diff A B [options]                           how far map B is from map A\n"
+    "       fathom help [COMMAND]                               this, or all about a command\n"
+    "       fathom --version\n"
+    "\n"
+    "Options may stand anywhere, as --opt VALUE or --opt=VALUE; \"--\" ends them.\n"
+    "\n"
+    "exit codes: 0 fine                        4 out of memory\n"
+    "            1 bad arguments or units      5 a picture cannot be decoded or is too large\n"
+    "            2 a file or its format        6 some of several inputs failed\n"
+    "            3 the model or its numbers    7 diff: above --max or --mean\n"
+    "\n"
+    "example: fathom depth -m vits.fathom -o depth.png photo.jpg\n";
+
+static const char depth_first[] =
+    "usage: fathom depth -m MODEL [-o OUT] [options] INPUT...\n"
+    "\n"
+    "Writes a depth map of the size of each picture (JPEG, PNG, BMP, TGA, PNM, GIF; \"-\" is\n"
+    "standard input). Relative models give inverse depth: larger is nearer, never metres. Metric\n"
+    "models give metres: larger is farther. The PNG says which in its text chunks.\n"
+    "\n"
+    "  -m, --model FILE     the weights, made by weights/convert.py\n"
+    "  -o, --out OUT        one input: the file to write, its extension picks the format; or a\n"
+    "                       directory; or \"-\" for standard output. Several inputs: a directory,\n"
+    "                       made if absent; x/photo.jpg becomes OUT/photo.png. Without -o, one\n"
+    "                       input photo.jpg becomes photo-depth.png in the current directory\n"
+    "      --format F       png: 16-bit grey (the default); pfm, npy: float32 values;\n"
+    "                       color: 8-bit PNG for looking at, near is warm\n"
+    "      --reverse-color  with --format color: near is cold\n"
+    "      --size N         network pixels on the shorter side (default: the model's own)\n"
+    "  -t, --threads N      default: the cores this process may use; the result is the same\n"
+    "      --gemm G         who multiplies matrices: fathom (the default) or openblas\n";
+
+static const char depth_second[] =
+    "      --metres         the map in metres (also: --unit m). Metric models do; for relative\n"
+    "                       ones give the scale of this very picture:\n"
+    "      --scale S        depth = 1 / (S * value + T), S > 0\n"
+    "      --shift T        default 0\n"
+    "      --max-depth M    farther than this becomes M (default 100)\n"
+    "      --max-pixels N   refuse larger pictures (default 268435456)\n"
+    "      --background C   RRGGBB behind transparent pixels (default 000000)\n"
+    "      --no-exif        keep the stored orientation of photos\n"
+    "      --json           a line of JSON for each input on standard output (on standard error\n"
+    "                       with -o -)\n"
+    "  -q, --quiet          errors only\n"
+    "\n"
+    "Existing outputs are replaced, in one step; an input or the model never is. A picture that\n"
+    "fails does not stop the others: the exit code is then 6.\n"
+    "\n"
+    "examples: fathom depth -m vits.fathom -o depth.png photo.jpg\n"
+    "          fathom depth -m vits.fathom -o maps --format npy --json photos/*.jpg\n"
+    "          curl -s $URL | fathom depth -m vits.fathom -o - --format pfm - > depth.pfm\n";
+
+static const char info_text[] =
+    "usage: fathom info FILE [options]\n"
+    "\n"
+    "Of a weights file: name, kind of values, licence, origin, size, configuration. The whole file\n"
+    "is checked first. Of a depth map that fathom wrote: size, kind, encoding, range, model.\n"
+    "\n"
+    "      --tensors     weights: all tensors with type, shape, bytes, crc32\n"
+    "      --size N|WxH  weights: the memory that a session takes at this network size; WxH are\n"
+    "                    rounded to the model's multiple as a picture of that shape would be\n"
+    "  -t, --threads N   weights: threads of that session\n"
+    "      --json        one line of JSON\n"
+    "\n"
+    "examples: fathom info vits.fathom --size 686x518\n"
+    "          fathom info depth.png\n";
+
+static const char diff_text[] =
+    "usage: fathom diff A B [options]\n"
+    "\n"
+    "Compares two depth maps of one size (PNG, PFM or NPY of fathom's): maximum and mean absolute\n"
+    "error over the range of A, Pearson's r, and, after B is scaled and shifted onto A by least\n"
+    "squares, AbsRel and delta1 (the share of pixels off by less than a factor 1.25) where A is\n"
+    "positive. For relative maps the alignment and these errors are in disparity. Pixels without\n"
+    "a value in either map are left out and counted.\n"
+    "\n"
+    "      --max X   exit 7 when the maximum error is above X of the range of A\n"
+    "      --mean X  exit 7 when the mean error is above X of the range of A\n"
+    "      --json    one line of JSON; what is undefined is null\n"
+    "\n"
+    "example: fathom diff reference.npy depth.png --max 0.001\n";
+
+static const char help_text[] = "usage: fathom help [depth|info|diff]\n"
+                                "\n"
+                                "example: fathom help depth\n";
+
+static const struct {
+    const char *command, *text, *more;
+} texts[] = {
+    {"depth", depth_first, depth_second},
+    {"info", info_text, ""},
+    {"diff", diff_text, ""},
+    {"help", help_text, ""},
+};
+
+int help_print(const char *command)
+{
+    if (!command) {
+        fputs(general, stdout);
+        return EXIT_FINE;
+    }
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        if (strcmp(texts[i].command, command) == 0) {
+            fputs(texts[i].text, stdout);
+            fputs(texts[i].more, stdout);
+            return EXIT_FINE;
+        }
+    complain("no help on \"%s\", expected is one of: %s", command, help_commands);
+    return EXIT_ARGUMENT;
+}
+
+void help_usage(void)
+{
+    fputs("usage: fathom depth -m MODEL [-o OUT] [options] INPUT...\n"
+          "       fathom info FILE [options]\n"
+          "       fathom diff A B [options]\n"
+          "       fathom help [COMMAND]\n",
+          stderr);
+}

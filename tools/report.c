@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+#include "report.h"
+
+#include <math.h>
+
+#include "json.h"
+#include "message.h"
+#include "outputs.h"
+
+const char *kind_name(fathom_kind kind)
+{
+    return kind == FATHOM_KIND_RELATIVE_INVERSE ? "relative_inverse"
+           : kind == FATHOM_KIND_METRIC         ? "metric"
+                                                : NULL;
+}
+
+const char *kind_unit(fathom_kind kind)
+{
+    return kind == FATHOM_KIND_RELATIVE_INVERSE ? "relative"
+           : kind == FATHOM_KIND_METRIC         ? "m"
+                                                : NULL;
+}
+
+const char *kind_larger_is(fathom_kind kind)
+{
+    return kind == FATHOM_KIND_RELATIVE_INVERSE ? "nearer"
+           : kind == FATHOM_KIND_METRIC         ? "farther"
+                                                : NULL;
+}
+
+const char *kind_words(fathom_kind kind)
+{
+    return kind == FATHOM_KIND_RELATIVE_INVERSE
+               ? "relative inverse depth (larger is nearer; not metres)"
+           : kind == FATHOM_KIND_METRIC ? "depth in metres (larger is farther)"
+                                        : "unknown (the file does not say what its values mean)";
+}
+
+void report_line(FILE *out, const struct result *result)
+{
+    print_name(out, result->input);
+    fputs(" -> ", out);
+    print_name(out, result->output);
+    fprintf(out, "  %dx%d  %.2f s  %s\n", result->net_width, result->net_height,
+            result->decode + result->network + result->encode, kind_words(result->kind));
+}
+
+/* How the codes in the file stand for values. Colours do not. */
+static void write_encoding(struct json *json, const struct result *result)
+{
+    bool color = result->format == FATHOM_FORMAT_COLOR;
+    json_real(json, "scale", color ? (double)NAN : result->encoding.scale);
+    json_real(json, "offset", color ? (double)NAN : result->encoding.offset);
+    if (color)
+        json_null(json, "first_code");
+    else
+        json_integer(json, "first_code", (uint64_t)result->encoding.first_code);
+}
+
+/* Seconds without the digits that mean nothing. */
+static double microseconds(double seconds)
+{
+    return round(seconds * 1e6) / 1e6;
+}
+
+void report_json(FILE *out, const struct result *result, const fathom_model_info *model)
+{
+    struct json json = json_start(out);
+    json_open(&json, NULL, '{');
+    json_text(&json, "input", result->input);
+    json_text(&json, "output", result->output);
+    json_text(&json, "format", format_name(result->format));
+    json_text_or_null(&json, "kind", kind_name(result->kind));
+    json_text_or_null(&json, "unit", kind_unit(result->kind));
+    json_text_or_null(&json, "larger_is", kind_larger_is(result->kind));
+    write_encoding(&json, result);
+    json_real(&json, "min", result->min);
+    json_real(&json, "max", result->max);
+    json_text(&json, "model", model->name);
+    json_text(&json, "family", model->family);
+    json_text(&json, "licence", model->licence);
+    json_text(&json, "checkpoint_sha256", model->source_sha256);
+    json_pair(&json, "input_size", result->width, result->height);
+    json_pair(&json, "network_size", result->net_width, result->net_height);
+    json_integer(&json, "threads", (uint64_t)result->threads);
+    json_text(&json, "cpu", result->cpu);
+    json_open(&json, "seconds", '{');
+    json_real(&json, "decode", microseconds(result->decode));
+    json_real(&json, "network", microseconds(result->network));
+    json_real(&json, "encode", microseconds(result->encode));
+    json_close(&json, '}');
+    json_text(&json, "status", "ok");
+    json_close(&json, '}');
+    json_finish(&json);
+}
+
+void report_json_error(FILE *out, const char *input, const fathom_error *err)
+{
+    struct json json = json_start(out);
+    json_open(&json, NULL, '{');
+    json_text(&json, "input", input);
+    json_text(&json, "status", "error");
+    json_integer(&json, "code", (uint64_t)err->status);
+    json_text(&json, "error", err->message);
+    json_close(&json, '}');
+    json_finish(&json);
+}
