@@ -212,12 +212,12 @@ class Recognised:
             self.is_release = options.family == named
             self.evidence.append(f"--family {options.family}")
             return options.family
-        if taps:
-            for family in ("v1", "v2"):
-                if taps == family_taps(family, self.key, blocks):
-                    self.evidence.append("the taps in config.json")
-                    self.is_release = True
-                    return family
+        matching = [family for family in families.FAMILIES
+                    if taps and taps == family_taps(family, self.key, blocks)]
+        if len(matching) == 1:  # with four blocks both families read all of them
+            self.evidence.append("the taps in config.json")
+            self.is_release = True
+            return matching[0]
         if named:
             self.is_release = True
             self.evidence.append("the file's name")

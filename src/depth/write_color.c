@@ -4,15 +4,18 @@
 #include "depth/depth.h"
 
 #include <math.h>
+#include <string.h>
 
 /* Metric maps are coloured by inverse depth, as relative maps are by nature; depths below 1 mm (or
  * none) count as 1 mm. */
 #define NEAREST 1e-3
 
+enum { SHADES = 256 };
+
 struct palette {
     const fathom_map *map;
     double low, high; /* of nearness */
-    int reverse;
+    unsigned char shade[SHADES][3];
 };
 
 static double nearness(const fathom_map *map, size_t i)
@@ -22,15 +25,17 @@ static double nearness(const fathom_map *map, size_t i)
     return 1 / (v > NEAREST ? v : NEAREST);
 }
 
-/* t in [0, 1], linear between the table's colours */
-static void color_at(double t, unsigned char *rgb)
+/* Far to near, or the other way round. */
+static void fill_shades(struct palette *p, int reverse)
 {
-    double position = t * (FM_COLORS - 1);
-    int i = (int)position;
-    if (i > FM_COLORS - 2) i = FM_COLORS - 2;
-    double f = position - i;
-    for (int c = 0; c < 3; c++)
-        rgb[c] = (unsigned char)(fm_inferno[i][c] * (1 - f) + fm_inferno[i + 1][c] * f + 0.5);
+    for (int s = 0; s < SHADES; s++) {
+        double position = (double)s / (SHADES - 1) * (FM_COLORS - 1);
+        int i = (int)position < FM_COLORS - 2 ? (int)position : FM_COLORS - 2;
+        double f = position - i;
+        unsigned char *to = p->shade[reverse ? SHADES - 1 - s : s];
+        for (int c = 0; c < 3; c++)
+            to[c] = (unsigned char)(fm_inferno[i][c] * (1 - f) + fm_inferno[i + 1][c] * f + 0.5);
+    }
 }
 
 static void fill_row(const void *user, int y, unsigned char *row)
@@ -39,8 +44,9 @@ static void fill_row(const void *user, int y, unsigned char *row)
     size_t first = (size_t)y * (size_t)p->map->width;
     double range = p->high - p->low;
     for (int x = 0; x < p->map->width; x++, row += 3) {
+        /* a constant map has no near and far: the middle colour */
         double t = range > 0 ? (nearness(p->map, first + (size_t)x) - p->low) / range : 0.5;
-        color_at(p->reverse ? 1 - t : t, row);
+        memcpy(row, p->shade[(int)(t * (SHADES - 1) + 0.5)], 3);
     }
 }
 
@@ -49,7 +55,8 @@ fathom_status fm_encode_color(const fathom_map *map, const fathom_write_options 
 {
     encoding->scale = 0; /* colours do not lead back to values */
     size_t n = (size_t)map->width * (size_t)map->height;
-    struct palette palette = {.map = map, .reverse = opt->reverse_color};
+    struct palette palette = {.map = map};
+    fill_shades(&palette, opt->reverse_color);
     palette.low = palette.high = nearness(map, 0);
     for (size_t i = 1; i < n; i++) {
         double v = nearness(map, i);

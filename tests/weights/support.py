@@ -23,6 +23,7 @@ sys.path.insert(0, WEIGHTS)
 
 import convert  # noqa: E402
 import format as container  # noqa: E402
+import recognise  # noqa: E402,F401
 
 
 def run(*arguments):

@@ -208,6 +208,22 @@ class Recognition(Folder):
             file.write("{")
         self.refused(source, "config.json", "--family", "v2")
 
+    def test_taps_of_hub_config_tell_the_family_or_nothing(self):
+        recognise = support.recognise
+        options = support.convert.parse_arguments(["in", "-o", "out"])
+        for taps, family in (([3, 6, 9, 12], "v2"), ([9, 10, 11, 12], "v1"), ([1, 2, 3, 4], None)):
+            found = object.__new__(recognise.Recognised)
+            found.key, found.evidence, found.max_depth = "vits", [], None
+            zero_based = recognise.hub_taps({"backbone_config": {"out_indices": taps}})
+            names = [f"stage{tap}" for tap in taps]
+            self.assertEqual(recognise.hub_taps({"backbone_config": {"out_features": names}}), zero_based)
+            if family:
+                self.assertEqual(found.find_family(options, None, zero_based, 12), family)
+            else:
+                with self.assertRaises(recognise.CheckpointError):
+                    found.find_family(options, None, zero_based, 12)
+        self.refused(HUB, "--family v1")  # four blocks, all of them read: either family
+
     def test_options_are_recorded(self):
         config, _ = self.convert(PTH, "--heads", 2, "--pos-offset", 0, "--name", "n", "--licence", "l")
         self.assertEqual((config["encoder.pos_offset"], config["model.name"], config["model.licence"]),
