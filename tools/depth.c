@@ -262,7 +262,8 @@ static int process_all(struct run *run, char **inputs, const struct outputs *out
             if (run->talk) report_line(stderr, &result);
             if (run->json) report_json(run->json, &result, &run->info);
         }
-        if (!stream_stdout_is_good()) return EXIT_FILE; /* nobody is listening: stop here */
+        /* A reader at the other end of a pipe has the line now; without one, stop here. */
+        if (!stream_stdout_is_good()) return EXIT_FILE;
     }
     return failed && outputs->count > 1 ? EXIT_SOME_FAILED : code;
 }

@@ -71,8 +71,8 @@ static const char depth_second[] =
 static const char info_text[] =
     "usage: fathom info FILE [options]\n"
     "\n"
-    "Of a weights file: name, kind of values, licence, origin, size, configuration. The whole file\n"
-    "is checked first. Of a depth map that fathom wrote: size, kind, encoding, range, model.\n"
+    "Of a weights file: name, kind of values, licence, origin, size, configuration; the whole of\n"
+    "it is checked first. Of a depth map that fathom wrote: size, kind, encoding, range, model.\n"
     "\n"
     "      --tensors     weights: all tensors with type, shape, bytes, crc32\n"
     "      --size N|WxH  weights: the memory that a session takes at this network size; WxH are\n"

@@ -234,7 +234,10 @@ static void print_map(const char *path, const fathom_map *map, const fathom_enco
     print_field("unit", kind_unit(map->kind));
     printf("  %-11s value = %.9g + %.9g * code, codes from %d\n", "encoding", encoding->offset,
            encoding->scale, encoding->first_code);
-    printf("  %-11s %.6g to %.6g, mean %.6g\n", "range", range.min, range.max, range.mean);
+    if (isnan(range.mean))
+        print_field("range", "no pixel has a value");
+    else
+        printf("  %-11s %.6g to %.6g, mean %.6g\n", "range", range.min, range.max, range.mean);
     if (map->net_width > 0)
         printf("  %-11s %dx%d\n", "network", map->net_width, map->net_height);
     print_field("model", map->model);

@@ -75,7 +75,6 @@ struct json json_start(FILE *out)
 void json_finish(struct json *json)
 {
     putc('\n', json->out);
-    fflush(json->out);
 }
 
 void json_open(struct json *json, const char *key, char bracket)

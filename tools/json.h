@@ -24,7 +24,7 @@ struct json {
 
 struct json json_start(FILE *out);
 
-/* Ends the line and flushes it, so that a reader at the other end of a pipe has it at once. */
+/* Ends the line. Flushing is stream_stdout_is_good's, which can say why it failed. */
 void json_finish(struct json *json);
 
 /* `key` is NULL inside an array and for the outermost value. `bracket` is one of { [ } ]. */

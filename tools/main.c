@@ -2,8 +2,6 @@
  * The fathom command: picks a command, and makes sure that nothing it printed was lost. */
 #define _POSIX_C_SOURCE 200809L
 
-#include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,17 +12,6 @@
 #include "help.h"
 #include "message.h"
 #include "stream.h"
-
-/* With a standard stream closed, the next file opened would take its number, and a message would
- * be written into a picture. The stand-in is opened the wrong way round, so that use of it is an
- * error as it was before. */
-static void fill_standard_streams(void)
-{
-    for (int number = 0; number <= 2; number++)
-        if (fcntl(number, F_GETFD) == -1 && errno == EBADF &&
-            open("/dev/null", number == 0 ? O_WRONLY : O_RDONLY) != number)
-            return;
-}
 
 static int command_help(int argc, char **argv)
 {
@@ -64,7 +51,6 @@ static int run_command(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    fill_standard_streams();
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is a write error with a sentence */
     if (argc < 2) {
         help_usage();

@@ -33,10 +33,12 @@ fathom_status stream_read_stdin(void **bytes, size_t *size, fathom_error *err)
         used += count;
         if (count == 0 || used > MAX_STDIN) break;
     }
-    *bytes = buffer;
-    *size = used;
-    if (!ferror(stdin) && used > 0 && used <= MAX_STDIN) return FATHOM_OK;
     int reason = errno;
+    if (!ferror(stdin) && used > 0 && used <= MAX_STDIN) {
+        *bytes = buffer;
+        *size = used;
+        return FATHOM_OK;
+    }
     free(buffer);
     if (ferror(stdin))
         return fail(err, FATHOM_E_IO, "standard input could not be read: %s", strerror(reason));
@@ -62,7 +64,7 @@ bool stream_stdout_is_good(void)
     errno = 0;
     if (fflush(stdout) == 0 && !ferror(stdout)) return true;
     stdout_failed = true;
-    /* An earlier flush may have met the error; its reason is gone then. */
+    /* No reason: more was printed than stdio holds, and an earlier flush met the error. */
     complain("standard output could not be written: %s",
              errno ? strerror(errno) : "the pipe was closed or the disk is full");
     return false;

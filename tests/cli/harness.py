@@ -93,10 +93,3 @@ def on_terminal(*arguments):
         shown += data
     os.close(terminal)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode("utf-8", "replace")
-
-
-def fathom_code(*arguments):
-    done = subprocess.run([FATHOM, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          timeout=60)
-    expect(b"Sanitizer" not in done.stderr and b"runtime error" not in done.stderr, done.stderr)
-    return done.returncode

@@ -23,6 +23,7 @@ def test_unknown_commands():
     fathom("dpeth", code=1).says('"dpeth"', "fathom depth")
     fathom("photo.ppm", code=1).says("fathom depth photo.ppm")
     fathom("paint", code=1).says("depth info diff")
+    fathom("two\nlines", code=1).says('"two?lines"')
 
 
 def test_bad_options():
@@ -36,7 +37,7 @@ def test_bad_options():
     depth("--out=", "a.ppm", code=1).says("--out", "empty")
     for bad in ("0", "-1", "2x", "x", "1.5", "1025", " 2", "", "99999999999999999999"):
         depth("--threads=" + bad, "a.ppm", code=1).says("--threads", "from 1 to 1024")
-    for bad in ("nan", "inf", "0x10", "-2", "0", "1e999", "1 ", "1,5", ""):
+    for bad in ("nan", "inf", "0x10", "-2", "0", "1e999", "1 ", "1,5", "1-2", ""):
         depth("--metres", "--scale=" + bad, "a.ppm", code=1).says("--scale")
     for bad in ("fff", "gggggg", "#ffffff", "fffffff"):
         depth("--background", bad, "a.ppm", code=1).says("--background", "six")

@@ -88,7 +88,7 @@ def test_terminal():
     expect(code == 1 and "terminal" in shown, shown)
     code, shown = on_terminal("depth", "-m", MODEL, "a.png", "-o", "d.png")
     expect(code == 0 and "[1/1] a.png" in shown, shown)
-    expect("a.png -> d.png  98x70" in shown and "larger is nearer; not metres" in shown, shown)
+    expect("a.png -> d.png  84x70" in shown and "larger is nearer; not metres" in shown, shown)
     code, shown = on_terminal("depth", "-qm", MODEL, "a.png", "-o", "d.png")
     expect(code == 0 and shown == "", shown)
 
