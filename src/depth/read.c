@@ -37,10 +37,10 @@ static fathom_status decode(const char *name, const struct fm_mapfile *file, fat
 fathom_status fathom_map_read(fathom_map *map, const char *path, fathom_encoding *encoding,
                               fathom_error *err)
 {
+    if (map) *map = (fathom_map){0};
     if (!map || !path)
         return fm_fail(err, FATHOM_E_ARGUMENT,
                        "fathom_map_read: NULL given, a map and a path were expected");
-    *map = (fathom_map){0};
     fathom_encoding found = {.scale = 1};
     struct fm_mapfile file;
     FM_TRY(fm_mapfile_open(&file, path, err));

@@ -2,7 +2,6 @@
  * A 16-bit PNG of write_png16.c -> values. */
 #include "depth/depth.h"
 
-#include <float.h>
 #include <math.h>
 #include <png.h>
 #include <setjmp.h>
@@ -89,10 +88,6 @@ static fathom_status read_meaning(struct decoder *d)
                        "%s: this 16-bit PNG was not written by fathom (its text chunks do not say "
                        "what the codes mean): its values are unknown",
                        d->name);
-    if (fabs(d->encoding->offset) + fabs(d->encoding->scale) * 65535 > (double)FLT_MAX)
-        return fm_fail(d->err, FATHOM_E_FORMAT,
-                       "%s: its scale %g and offset %g lead out of the range of float", d->name,
-                       d->encoding->scale, d->encoding->offset);
     d->encoding->first_code = (int)first_code;
     d->encoding->format = FATHOM_FORMAT_PNG16;
     copy_text(d->encoding->unit, sizeof d->encoding->unit, fm_unit(d->map->kind));
@@ -124,15 +119,21 @@ static fathom_status prepare(struct decoder *d)
     return fm_map_alloc(d->map, d->name, (int64_t)width, (int64_t)height, d->err);
 }
 
-static void decode_row(const struct decoder *d, int y)
+static fathom_status decode_row(const struct decoder *d, int y)
 {
     float *to = d->map->values + (size_t)y * (size_t)d->map->width;
     const fathom_encoding *encoding = d->encoding;
     for (int x = 0; x < d->map->width; x++) {
         int code = d->row[2 * x] << 8 | d->row[2 * x + 1];
-        to[x] = code < encoding->first_code ? NAN
-                                            : (float)(encoding->offset + encoding->scale * code);
+        double v = encoding->offset + encoding->scale * code;
+        to[x] = code < encoding->first_code ? NAN : (float)v;
+        if (code >= encoding->first_code && !isfinite(to[x]))
+            return fm_fail(d->err, FATHOM_E_FORMAT,
+                           "%s: code %d at column %d, row %d means %g, a finite float was expected: "
+                           "its scale or offset is damaged",
+                           d->name, code, x, y, v);
     }
+    return FATHOM_OK;
 }
 
 /* Returns 0 on success; libpng's errors come back here as 1. */
@@ -146,7 +147,8 @@ static int read_png(struct decoder *d)
     if (d->status) return 1;
     for (int y = 0; y < d->map->height; y++) {
         png_read_row(d->read, d->row, NULL);
-        decode_row(d, y);
+        d->status = decode_row(d, y);
+        if (d->status) return 1;
     }
     png_read_end(d->read, NULL);
     return 0;

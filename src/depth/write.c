@@ -137,11 +137,14 @@ static fathom_status write_special(const char *path, const struct fm_bytes *b, f
     return status;
 }
 
-/* A new file beside `path`, mode 0666 less the umask (mkstemp would give 0600). */
+/* A new file beside `path`, mode 0666 less the umask (mkstemp would give 0600). Its name does not
+ * contain the final one, which may be as long as names can be. */
 static int open_temporary(const char *path, char *name, size_t size)
 {
+    const char *slash = strrchr(path, '/');
+    int folder = slash ? (int)(slash - path) + 1 : 0;
     for (unsigned i = 0; i < NAME_TRIES; i++) {
-        snprintf(name, size, "%s.tmp-%ld-%u", path, (long)getpid(), i);
+        snprintf(name, size, "%.*s.fathom-%ld-%u.tmp", folder, path, (long)getpid(), i);
         int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (fd >= 0 || errno != EEXIST) return fd;
     }
@@ -166,7 +169,7 @@ static fathom_status write_replacing(const char *path, const struct fm_bytes *b,
     if (close(fd) != 0 && status == FATHOM_OK)
         status = fm_fail(err, FATHOM_E_IO, "%s: cannot be written: %s", path, strerror(errno));
     if (status == FATHOM_OK && rename(name, path) != 0)
-        status = fm_fail(err, FATHOM_E_IO, "%s: cannot be replaced: %s", path, strerror(errno));
+        status = fm_fail(err, FATHOM_E_IO, "%s: cannot be created: %s", path, strerror(errno));
     if (status) unlink(name);
     free(name);
     return status;

@@ -2,12 +2,12 @@
  * A session: one block of memory, planned by a dry run of the whole pipeline, and the runs in it. */
 #include "engine/model.h"
 
-#include <cblas.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "kernels/cpu.h"
+#include "ops/blas.h"
 
 struct fathom_session {
     const fathom_model *model; /* borrowed */
@@ -111,11 +111,10 @@ fathom_status fathom_session_create(fathom_session **session, const fathom_model
     s->context.gemm = opt->gemm;
     s->context.on_stage = opt->on_stage;
     s->context.user = opt->user;
-    /* parts are cut by us; OpenBLAS must not split them again (process-wide, so only when asked) */
-    if (opt->gemm == FATHOM_GEMM_OPENBLAS) openblas_set_num_threads(1);
     const struct fm_input_config *input = &model->config.input;
     s->size = opt->size ? opt->size : input->size;
     fathom_status status = fm_cpu_kernels(&s->context.kernels, err);
+    if (!status && opt->gemm == FATHOM_GEMM_OPENBLAS) status = fm_blas_load(err);
     if (!status)
         status = fm_network_size(input, width, height, s->size, &s->net_width, &s->net_height, err);
     if (!status) status = plan_and_allocate(s, err);

@@ -133,6 +133,70 @@ static void composite16(const uint16_t *from, uint8_t *to, size_t pixels,
                               full);
 }
 
+/* ---- JPEG ------------------------------------------------------------------------------------
+ * What stb_image 2.27 does not check: that the file is complete, that its Huffman tables fit (it
+ * would write behind its own), and that it does not repeat scans without end. */
+
+enum { DHT = 0xc4, RST0 = 0xd0, SOI = 0xd8, EOI = 0xd9, SOS = 0xda, TEM = 0x01 };
+
+#define MAX_SCANS 500 /* ten are usual; each goes over the whole picture */
+
+/* The marker that follows position *at: FF, any number of FF, then neither 0 (a stuffed byte of
+ * picture data) nor a restart marker. *at moves behind it. -1 at the end of the file. */
+static int next_marker(const struct fm_source *source, size_t *at)
+{
+    const uint8_t *b = source->bytes;
+    for (size_t i = *at; i + 1 < source->size; i++) {
+        int m = b[i + 1];
+        if (b[i] != 0xff || m == 0 || m == 0xff || m == TEM || (m >= RST0 && m <= SOI)) continue;
+        *at = i + 2;
+        return m;
+    }
+    return -1;
+}
+
+/* Tables <class and id> <16 counts of codes by length> <that many values, at most 256>. */
+static int tables_fit(const uint8_t *b, size_t size)
+{
+    while (size >= 17) {
+        size_t values = 0;
+        for (int i = 1; i <= 16; i++) values += b[i];
+        if (values > 256 || size - 17 < values) return 0;
+        b += 17 + values;
+        size -= 17 + values;
+    }
+    return size == 0;
+}
+
+fathom_status fm_check_jpeg(const struct fm_source *source, fathom_error *err)
+{
+    size_t at = 2; /* after SOI: segments FF <marker> <length, counts itself> data */
+    int scans = 0;
+    for (int marker; (marker = next_marker(source, &at)) != -1;) {
+        if (marker == EOI) return FATHOM_OK;
+        if (source->size - at < 2) break;
+        size_t length = (size_t)source->bytes[at] << 8 | source->bytes[at + 1];
+        if (length > source->size - at) break;
+        if (length < 2 ||
+            (marker == DHT && !tables_fit(source->bytes + at + 2, length - 2)))
+            return fm_fail(err, FATHOM_E_IMAGE,
+                           "%s: damaged JPEG: the segment at byte %zu is not what it should be: "
+                           "copy the file again",
+                           source->name, at - 2);
+        if (marker == SOS && ++scans > MAX_SCANS)
+            return fm_fail(err, FATHOM_E_IMAGE,
+                           "%s: this JPEG has over %d scans, which only made-up files have",
+                           source->name, MAX_SCANS);
+        at += length;
+    }
+    return fm_fail(err, FATHOM_E_IMAGE,
+                   "%s: truncated JPEG: the file ends at byte %zu, inside its picture: copy it "
+                   "again",
+                   source->name, source->size);
+}
+
+/* ---- decoding --------------------------------------------------------------------------------- */
+
 /* Decodes to width * height * 3 bytes at *rgb (to be released with stbi_image_free). */
 static int decode(const struct fm_source *source, struct stream *s, int deep, fathom_image *image)
 {

@@ -74,6 +74,7 @@ static fathom_status load_bytes(fathom_image *image, const char *name, const voi
     case FM_UNKNOWN: return fail_unknown(&source, err);
     case FM_PNM: return fm_decode_pnm(&source, image, err);
     case FM_PNG: FM_TRY(fm_check_png(&source, err)); break;
+    case FM_JPEG: FM_TRY(fm_check_jpeg(&source, err)); break;
     default: break;
     }
     FM_TRY(fm_decode_stb(&source, image, err));
@@ -118,10 +119,10 @@ static fathom_status read_open_file(int fd, const char *path, uint8_t **bytes, s
 fathom_status fathom_image_load(fathom_image *image, const char *path,
                                 const fathom_image_options *opt, fathom_error *err)
 {
+    if (image) *image = (fathom_image){0};
     if (!image || !path)
         return fm_fail(err, FATHOM_E_ARGUMENT, "fathom_image_load: NULL given, an image and a path "
                                                "were expected");
-    *image = (fathom_image){0};
     /* O_NONBLOCK: opening a FIFO must not hang; it has no effect on regular files */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
@@ -138,10 +139,10 @@ fathom_status fathom_image_load(fathom_image *image, const char *path,
 fathom_status fathom_image_load_memory(fathom_image *image, const void *bytes, size_t size,
                                        const fathom_image_options *opt, fathom_error *err)
 {
+    if (image) *image = (fathom_image){0};
     if (!image || (!bytes && size))
         return fm_fail(err, FATHOM_E_ARGUMENT, "fathom_image_load_memory: NULL given, an image and "
                                                "bytes were expected");
-    *image = (fathom_image){0};
     return load_bytes(image, "the picture", bytes, size, opt, err);
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * Matrix products: pack the weights into panels, then tiles in parallel. The other way is OpenBLAS,
  * for comparison and for machines that our kernels do not know. */
+#include "ops/blas.h"
 #include "ops/ops.h"
 
-#include <cblas.h>
 #include <string.h>
 
 /* ---- packing ---------------------------------------------------------------------------------
@@ -152,8 +152,7 @@ static void blas_task(void *arg, size_t part, int worker)
     if (ep.row_scale) ep.row_scale += first;
     /* the residual may be C itself, which the product would overwrite */
     float *result = ep.residual ? b->result + (size_t)worker * BLAS_ROWS * out : c;
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, rows, w->out, w->in, 1.0f, gathered,
-                w->in, b->weights ? b->weights : w->data, w->in, 0.0f, result, w->out);
+    fm_blas_sgemm(rows, w->out, w->in, gathered, b->weights ? b->weights : w->data, result);
     b->k->finish_rows(result, w->out, rows, w->out, &ep);
     if (result != c) memcpy(c, result, (size_t)rows * out * sizeof(float));
 }
