@@ -104,7 +104,8 @@ static void resample_strip(const struct taps *at, int taps, const float *row, in
 {
     if (taps == 2)
         for (int k = 0; k < n; k++)
-            out[k] = row[at->index[0][k]] * at->weight[0][k] + row[at->index[1][k]] * at->weight[1][k];
+            out[k] = row[at->index[0][k]] * at->weight[0][k] +
+                     row[at->index[1][k]] * at->weight[1][k];
     else
         for (int k = 0; k < n; k++)
             out[k] = row[at->index[0][k]] * at->weight[0][k] +

@@ -29,8 +29,8 @@ static fathom_status decode(const char *name, const struct fm_mapfile *file, fat
             memcmp(file->data, readers[i].magic, readers[i].length) == 0)
             return readers[i].decode(name, file->data, file->size, map, encoding, err);
     return fm_fail(err, FATHOM_E_FORMAT,
-                   "%s: not a depth map: a 16-bit PNG, a one-channel PFM or an NPY file that fathom "
-                   "wrote was expected",
+                   "%s: not a depth map: a 16-bit PNG, a one-channel PFM or an NPY file that "
+                   "fathom wrote was expected",
                    name);
 }
 

@@ -75,8 +75,8 @@ static fathom_status read_meaning(struct decoder *d)
     if (png_get_bit_depth(d->read, d->info) != 16 ||
         png_get_color_type(d->read, d->info) != PNG_COLOR_TYPE_GRAY)
         return fm_fail(d->err, FATHOM_E_FORMAT,
-                       "%s: a PNG of %d bits and %d channels, which holds no depth values: a 16-bit "
-                       "grey one that fathom wrote was expected",
+                       "%s: a PNG of %d bits and %d channels, which holds no depth values: a "
+                       "16-bit grey one that fathom wrote was expected",
                        d->name, png_get_bit_depth(d->read, d->info),
                        png_get_channels(d->read, d->info));
     if (kind && strcmp(kind, "metric") == 0) d->map->kind = FATHOM_KIND_METRIC;
@@ -112,7 +112,8 @@ static fathom_status prepare(struct decoder *d)
                        "is truncated or damaged",
                        d->name, (unsigned long long)width, (unsigned long long)height, d->size);
     if (png_get_interlace_type(d->read, d->info) != PNG_INTERLACE_NONE)
-        return fm_fail(d->err, FATHOM_E_FORMAT, "%s: an interlaced PNG, which fathom does not write",
+        return fm_fail(d->err, FATHOM_E_FORMAT,
+                       "%s: an interlaced PNG, which fathom does not write: save it without",
                        d->name);
     d->row = malloc((size_t)width * 2);
     if (!d->row) return fm_fail_memory(d->err, (size_t)width * 2, "reading a PNG");
@@ -129,8 +130,8 @@ static fathom_status decode_row(const struct decoder *d, int y)
         to[x] = code < encoding->first_code ? NAN : (float)v;
         if (code >= encoding->first_code && !isfinite(to[x]))
             return fm_fail(d->err, FATHOM_E_FORMAT,
-                           "%s: code %d at column %d, row %d means %g, a finite float was expected: "
-                           "its scale or offset is damaged",
+                           "%s: code %d at column %d, row %d means %g, a finite float was "
+                           "expected: its scale or offset is damaged",
                            d->name, code, x, y, v);
     }
     return FATHOM_OK;

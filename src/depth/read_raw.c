@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * PFM and NPY: a short text header, then f32 values. Every step is checked against the file's end. */
+ * PFM and NPY: a short text header, then f32 values. Every step is checked against the file's
+ * end. */
 #include "depth/depth.h"
 
 #include <stdio.h>

@@ -95,8 +95,9 @@ fathom_status fathom_map_encode(const fathom_map *map, const fathom_write_option
                                 fathom_error *err)
 {
     if (!bytes || !size)
-        return fm_fail(err, FATHOM_E_ARGUMENT, "fathom_map_encode: NULL given, places for the bytes "
-                                               "and their count were expected");
+        return fm_fail(err, FATHOM_E_ARGUMENT,
+                       "fathom_map_encode: NULL given, places for the bytes and their count were "
+                       "expected");
     *bytes = NULL;
     *size = 0;
     const struct writer *writer = find_writer(opt ? opt->format : FATHOM_FORMAT_AUTO, NULL);

@@ -31,6 +31,13 @@ static int inside(uint64_t offset, uint64_t bytes, uint64_t size)
     return offset <= size && bytes <= size - offset;
 }
 
+static int all_zero(const unsigned char *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (p[i]) return 0;
+    return 1;
+}
+
 static fathom_status read_header(const struct fm_mapfile *file, const char *name, struct header *h,
                                  fathom_error *err)
 {
@@ -58,6 +65,9 @@ static fathom_status read_header(const struct fm_mapfile *file, const char *name
                        "%s: %zu bytes, its header says %llu: the copy is incomplete", name,
                        file->size, (unsigned long long)u64(p + 16));
     *h = (struct header){u64(p + 24), u64(p + 32), u64(p + 40), u64(p + 48), u64(p + 56), u64(p + 64)};
+    if (!all_zero(p + 80, 44))
+        return fm_fail(err, FATHOM_E_VERSION, "%s: reserved bytes of the header are set: the file "
+                       "uses something that this fathom does not know", name);
     if (h->config_bytes > FM_MAX_CONFIG || h->tensors > FM_MAX_TENSORS ||
         !inside(h->config_offset, h->config_bytes, file->size) ||
         !inside(h->directory_offset, h->tensors * ENTRY, file->size) ||
@@ -73,7 +83,8 @@ static fathom_status read_header(const struct fm_mapfile *file, const char *name
 
 static int valid_name(const unsigned char *p)
 {
-    if (!*p || !memchr(p, 0, FM_NAME_SIZE)) return 0;
+    const unsigned char *end = memchr(p, 0, FM_NAME_SIZE);
+    if (!end || end == p || !all_zero(end, FM_NAME_SIZE - (size_t)(end - p))) return 0;
     for (; *p; p++)
         if (*p <= 0x20 || *p >= 0x7f) return 0;
     return 1;
@@ -106,6 +117,9 @@ static fathom_status read_entry(const struct fm_mapfile *file, const struct head
     e->offset = u64(p + 128);
     e->bytes = u64(p + 136);
     e->crc32 = u32(p + 144);
+    if (!all_zero(p + 148, 12))
+        return fm_fail(err, FATHOM_E_VERSION, "%s: tensor %s has flags that this fathom does not "
+                       "know", name, e->name);
     if (e->bytes != bytes || e->offset % 64 != 0 || e->offset < h->data_offset ||
         !inside(e->offset - h->data_offset, e->bytes, h->data_bytes))
         return fm_fail(err, FATHOM_E_FORMAT,

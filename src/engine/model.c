@@ -24,8 +24,8 @@ static fathom_status open_file(fathom_model **out, struct fm_mapfile *file, cons
 fathom_status fathom_model_open(fathom_model **model, const char *path, fathom_error *err)
 {
     struct fm_mapfile file;
+    if (model) *model = NULL;
     if (!model || !path) return fm_fail(err, FATHOM_E_ARGUMENT, "fathom_model_open: NULL argument");
-    *model = NULL;
     FM_TRY(fm_mapfile_open(&file, path, err));
     return open_file(model, &file, path, err);
 }
@@ -34,9 +34,9 @@ fathom_status fathom_model_open_memory(fathom_model **model, const void *bytes, 
                                        fathom_error *err)
 {
     struct fm_mapfile file;
+    if (model) *model = NULL;
     if (!model || (!bytes && size))
         return fm_fail(err, FATHOM_E_ARGUMENT, "fathom_model_open_memory: NULL argument");
-    *model = NULL;
     if ((uintptr_t)bytes % FM_ALIGN != 0)
         return fm_fail(err, FATHOM_E_ARGUMENT,
                        "fathom_model_open_memory: the bytes must be aligned to %d", FM_ALIGN);

@@ -98,9 +98,9 @@ fathom_status fathom_session_create(fathom_session **session, const fathom_model
                                     fathom_error *err)
 {
     static const fathom_session_options defaults;
+    if (session) *session = NULL;
     if (!session || !model)
         return fm_fail(err, FATHOM_E_ARGUMENT, "fathom_session_create: NULL argument");
-    *session = NULL;
     if (!opt) opt = &defaults;
     FM_TRY(check_options(opt, err));
     struct fathom_session *s = calloc(1, sizeof *s);

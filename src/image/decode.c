@@ -42,6 +42,11 @@
 #define STBI_NO_LINEAR
 #define STBI_NO_HDR
 #define STBI_MAX_DIMENSIONS 65535
+/* Zeroed memory: a damaged JPEG may use tables and blocks that it never defined. Zero tables decode
+ * as zeros, where old bytes of the heap made stb_image 2.27 read anywhere. */
+#define STBI_MALLOC(size) calloc(1, size)
+#define STBI_REALLOC(p, size) realloc(p, size)
+#define STBI_FREE(p) free(p)
 #include <stb/stb_image.h>
 #if defined(__GNUC__)
 #pragma GCC diagnostic pop
@@ -133,7 +138,7 @@ static void composite16(const uint16_t *from, uint8_t *to, size_t pixels,
                               full);
 }
 
-/* ---- JPEG ------------------------------------------------------------------------------------
+/* ---- JPEG -----------------------------------------------------------------------------------
  * What stb_image 2.27 does not check: that the file is complete, that its Huffman tables fit (it
  * would write behind its own), and that it does not repeat scans without end. */
 
@@ -195,7 +200,7 @@ fathom_status fm_check_jpeg(const struct fm_source *source, fathom_error *err)
                    source->name, source->size);
 }
 
-/* ---- decoding --------------------------------------------------------------------------------- */
+/* ---- decoding ------------------------------------------------------------------------------- */
 
 /* Decodes to width * height * 3 bytes at *rgb (to be released with stbi_image_free). */
 static int decode(const struct fm_source *source, struct stream *s, int deep, fathom_image *image)

@@ -32,8 +32,8 @@ fathom_status fm_check_declared(const struct fm_source *source, int64_t width, i
 fathom_status fm_decode_stb(const struct fm_source *source, fathom_image *image, fathom_error *err);
 fathom_status fm_decode_pnm(const struct fm_source *source, fathom_image *image, fathom_error *err);
 
-/* What stb_image does not check: that the file is complete, that a PNG's checksums hold and a JPEG's
- * tables fit. */
+/* What stb_image does not check: that the file is complete, that a PNG's checksums hold, that a
+ * JPEG's tables fit. */
 fathom_status fm_check_png(const struct fm_source *source, fathom_error *err);
 fathom_status fm_check_jpeg(const struct fm_source *source, fathom_error *err);
 

@@ -95,7 +95,8 @@ static int png_orientation(const uint8_t *bytes, size_t size)
 int fm_exif_orientation(const uint8_t *bytes, size_t size)
 {
     if (size >= 4 && memcmp(bytes, "\xff\xd8\xff", 3) == 0) return jpeg_orientation(bytes, size);
-    if (size >= 8 && memcmp(bytes, "\x89PNG\r\n\x1a\n", 8) == 0) return png_orientation(bytes, size);
+    if (size >= 8 && memcmp(bytes, "\x89PNG\r\n\x1a\n", 8) == 0)
+        return png_orientation(bytes, size);
     return UPRIGHT;
 }
 

@@ -22,7 +22,8 @@ fathom_status fm_check_declared(const struct fm_source *source, int64_t width, i
     const char *format = fm_picture_format_name(source->format);
     if (width < 1 || height < 1)
         return fm_fail(err, FATHOM_E_IMAGE,
-                       "%s: damaged %s: it declares %lld x %lld pixels, at least 1 x 1 was expected",
+                       "%s: damaged %s: it declares %lld x %lld pixels, at least 1 x 1 was "
+                       "expected",
                        source->name, format, (long long)width, (long long)height);
     if (width > MAX_SIDE || height > MAX_SIDE)
         return fm_fail(err, FATHOM_E_TOO_LARGE,

@@ -27,6 +27,7 @@ fathom_status fm_check_png(const struct fm_source *source, fathom_error *err)
         at += 12 + length;
     }
     return fm_fail(err, FATHOM_E_IMAGE,
-                   "%s: truncated PNG: the file ends at byte %zu, inside its picture: copy it again",
+                   "%s: truncated PNG: the file ends at byte %zu, inside its picture: copy it "
+                   "again",
                    source->name, source->size);
 }

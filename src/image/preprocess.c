@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * Picture [height, width, 3] u8 -> network input [3, net_height, net_width] f32.
  *
- * The arithmetic is that of OpenCV's resize(INTER_CUBIC) on float64 (modules/imgproc/src/resize.cpp:
+ * The arithmetic is that of OpenCV's resize(INTER_CUBIC) on float64 (imgproc/src/resize.cpp:
  * positions and weights in float32, sums in float64, horizontal before vertical), because the
- * authors' numbers were made with it. No antialiasing and no clipping: both are upstream's choice. */
+ * authors' numbers were made with it; results are the same to the bit where mean and std are.
+ * No antialiasing and no clipping: both are upstream's choice. */
 #include "image/preprocess.h"
 
 #include <math.h>

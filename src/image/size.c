@@ -46,11 +46,12 @@ fathom_status fm_network_size(const struct fm_input_config *config, int width, i
 {
     if (width < 1 || height < 1)
         return fm_fail(err, FATHOM_E_ARGUMENT,
-                       "a picture of %d x %d pixels was given: both sides must be at least 1", width,
-                       height);
+                       "a picture of %d x %d pixels was given: both sides must be at least 1",
+                       width, height);
     if (size < 1 || config->multiple < 1)
         return fm_fail(err, FATHOM_E_ARGUMENT,
-                       "a network size of %d in multiples of %d was asked for: give a positive size",
+                       "a network size of %d in multiples of %d was asked for: give a positive "
+                       "size",
                        size, config->multiple);
     double w, h;
     official_size(config, width, height, size, &w, &h);

@@ -12,6 +12,7 @@
 
 void fm_parallel_for(const struct fm_context *context, size_t n_tasks, fm_task_fn task, void *arg)
 {
+    (void)context; /* without OpenMP */
 #ifdef _OPENMP
     if (context->threads > 1 && n_tasks > 1) {
 #pragma omp parallel for num_threads(context->threads) schedule(dynamic, 1)

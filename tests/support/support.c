@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "kernels/cpu.h"
+#include "ops/blas.h"
 
 const char *golden_path(const char *file)
 {
@@ -118,4 +119,12 @@ int cpu_levels(const struct fm_kernels *levels[3])
         else printf("this machine lacks %s: not tested\n", names[i]);
     }
     return n;
+}
+
+int has_openblas(void)
+{
+    fathom_error err;
+    if (fm_blas_load(&err) == FATHOM_OK) return 1;
+    printf("not tested: %s\n", err.message);
+    return 0;
 }

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT
+ * A test per row of list.h: its check at every CPU level of this machine, and then on a table in
+ * which that kernel does nothing, which the check must not accept. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+
+#include "kernels/checks.h"
+
+static void run_check(const char *name, void (*check)(struct checker *),
+                      const struct fm_kernels *idle)
+{
+    const struct fm_kernels *levels[3];
+    const int n = cpu_levels(levels);
+    for (int l = 0; l < n; l++) {
+        struct checker c = {.k = levels[l], .name = name, .random = {2024}};
+        check(&c);
+        cr_expect(c.compared > 0, "%s %s: nothing was compared", levels[l]->level, name);
+        cr_expect(c.failures == 0, "%s %s: %ld failures", levels[l]->level, name, c.failures);
+        printf("%s %s: %ld values compared\n", levels[l]->level, name, c.compared);
+    }
+    struct checker c = {.k = idle, .name = name, .expect_failures = 1, .random = {2024}};
+    check(&c);
+    cr_expect(c.failures > 0, "%s: a kernel that does nothing passes its check", name);
+}
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+#define K(ret, name, args) static ret idle_##name args { return (ret)0; }
+#include "kernels/list.h"
+#undef K
+#pragma GCC diagnostic pop
+
+#define K(ret, name, args)                                                                        \
+    Test(kernels, name)                                                                           \
+    {                                                                                             \
+        struct fm_kernels idle = fm_kernels_scalar;                                               \
+        idle.name = idle_##name;                                                                  \
+        run_check(#name, check_##name, &idle);                                                    \
+    }
+#include "kernels/list.h"
+#undef K
