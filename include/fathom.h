@@ -11,7 +11,7 @@
  *         fathom_image_load(&image, "photo.jpg", NULL, &err) ||
  *         fathom_session_create(&session, model, image.width, image.height, NULL, &err) ||
  *         fathom_session_run(session, &image, &map, &err) ||
- *         fathom_map_write(&map, "depth.png", NULL, &err))
+ *         fathom_map_write(&map, "depth.png", NULL, NULL, &err))
  *         fprintf(stderr, "%s\n", err.message);
  *     fathom_map_free(&map);
  *     fathom_session_destroy(&session);
@@ -50,7 +50,8 @@ extern "C" {
 /* ---- status ------------------------------------------------------------------------------- */
 
 /* Numbers are stable. `fathom` (the command) exits with 0, or with the tens digit of these:
- * 1 argument, 2 file or format, 3 model, 4 memory, 5 picture, 6 "some or all inputs failed". */
+ * 1 argument, 2 file or format, 3 model, 4 memory, 5 picture; 6 some of several inputs failed;
+ * 7 `fathom diff` found more than it was allowed. */
 typedef enum fathom_status {
     FATHOM_OK = 0,
     FATHOM_E_ARGUMENT = 10,  /* a bad argument or option */
@@ -87,7 +88,8 @@ typedef enum fathom_kind {
 /* A depth map and all that is needed to read its numbers. `values` is row-major, no padding. */
 typedef struct fathom_map {
     int width, height;
-    float *values;             /* owned, width * height, finite */
+    float *values;             /* owned, width * height; finite, but for NaN = "no value" in a map
+                                * that was read from a PNG */
     fathom_kind kind;
     int net_width, net_height; /* what the network saw, pixels; 0 when unknown */
     char model[96];            /* model.name of the weights file, "" when unknown */
@@ -129,6 +131,12 @@ FATHOM_API fathom_status fathom_model_open_memory(fathom_model **model, const vo
 FATHOM_API void fathom_model_close(fathom_model **model);
 
 FATHOM_API void fathom_model_get_info(const fathom_model *model, fathom_model_info *info);
+
+/* The network's input size for pictures of width x height; `size` as in the session's options.
+ * Pictures with the same one can share a session. */
+FATHOM_API fathom_status fathom_model_network_size(const fathom_model *model, int width, int height,
+                                                   int size, int *net_width, int *net_height,
+                                                   fathom_error *err);
 
 /* The i-th tensor, i < info.tensors, in name order. Returns FATHOM_E_ARGUMENT past the end. */
 FATHOM_API fathom_status fathom_model_tensor(const fathom_model *model, size_t i,
@@ -234,7 +242,8 @@ typedef struct fathom_write_options {
 } fathom_write_options;
 
 /* How integer codes stand for values: value = offset + scale * code. Codes below first_code are
- * "no value". Filled by the encoder for PNG16; scale 1, offset 0 for float formats. */
+ * "no value". Filled by the encoder for PNG16; scale 1, offset 0 for float formats;
+ * scale 0 for FATHOM_FORMAT_COLOR, whose codes are colors. */
 typedef struct fathom_encoding {
     fathom_format format;
     double scale, offset;
@@ -247,9 +256,11 @@ FATHOM_API fathom_status fathom_map_encode(const fathom_map *map, const fathom_w
                                            void **bytes, size_t *size, fathom_encoding *encoding,
                                            fathom_error *err);
 
-/* Encodes, writes to a temporary name beside `path`, syncs, renames: never a partial file. */
+/* Encodes, writes to a temporary name beside `path`, syncs, renames: never a partial file. (Devices
+ * and pipes are written directly.) `encoding` may be NULL. */
 FATHOM_API fathom_status fathom_map_write(const fathom_map *map, const char *path,
-                                          const fathom_write_options *opt, fathom_error *err);
+                                          const fathom_write_options *opt,
+                                          fathom_encoding *encoding, fathom_error *err);
 
 /* Reads a map that fathom wrote (PNG16, PFM, NPY) back to values. PFM and NPY carry no kind:
  * `map->kind` is 0 then. `encoding` may be NULL. */

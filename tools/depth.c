@@ -34,7 +34,6 @@ struct run { /* what stays from one picture to the next */
     fathom_model *model;
     fathom_model_info info;
     fathom_session *session; /* planned for width x height */
-    int width, height;
     fathom_format format;
     FILE *json; /* NULL without --json */
     bool talk;  /* a person reads stderr */
@@ -145,16 +144,21 @@ static fathom_status load(const struct run *run, const char *input, fathom_image
     return status;
 }
 
-/* The session at hand serves all pictures of one size; its successor does not live beside it,
- * because a session can be most of the memory. */
+/* The session at hand serves all pictures of one network size; its successor does not live beside
+ * it, because a session can be most of the memory. */
 static fathom_status plan(struct run *run, const fathom_image *image, fathom_error *err)
 {
     const struct depth_options *opt = run->opt;
-    if (run->session && run->width == image->width && run->height == image->height)
-        return FATHOM_OK;
+    int width, height;
+    fathom_status status = fathom_model_network_size(run->model, image->width, image->height,
+                                                     opt->size, &width, &height, err);
+    if (status != FATHOM_OK) return status;
+    if (run->session) {
+        fathom_session_info info;
+        fathom_session_get_info(run->session, &info);
+        if (info.net_width == width && info.net_height == height) return FATHOM_OK;
+    }
     fathom_session_destroy(&run->session);
-    run->width = image->width;
-    run->height = image->height;
     fathom_session_options how = {.threads = opt->threads, .size = opt->size};
     how.gemm = opt->gemm == 2 ? FATHOM_GEMM_OPENBLAS : FATHOM_GEMM_DEFAULT;
     return fathom_session_create(&run->session, run->model, image->width, image->height, &how, err);
@@ -176,25 +180,20 @@ static fathom_status write_map(const struct run *run, const fathom_map *map, con
                                struct result *result, fathom_error *err)
 {
     fathom_write_options how = {run->format, run->opt->reverse_color};
-    fathom_status status = FATHOM_OK;
+    fathom_status status;
     double start = stream_seconds();
     if (path) {
         stream_hold_signals();
-        status = fathom_map_write(map, path, &how, err);
+        status = fathom_map_write(map, path, &how, &result->encoding, err);
         stream_release_signals();
-        result->encode = stream_seconds() - start;
+    } else {
+        void *bytes = NULL;
+        size_t size = 0;
+        status = fathom_map_encode(map, &how, &bytes, &size, &result->encoding, err);
+        if (status == FATHOM_OK) status = stream_write_stdout(bytes, size, err);
+        free(bytes);
     }
-    if (status != FATHOM_OK || (path && !run->json)) return status;
-
-    /* fathom_map_write does not tell the scale and offset that it chose; encoding again does. */
-    void *bytes = NULL;
-    size_t size = 0;
-    status = fathom_map_encode(map, &how, &bytes, &size, &result->encoding, err);
-    if (status == FATHOM_OK && !path) {
-        status = stream_write_stdout(bytes, size, err);
-        result->encode = stream_seconds() - start;
-    }
-    free(bytes);
+    result->encode = stream_seconds() - start;
     return status;
 }
 

@@ -190,7 +190,8 @@ static fathom_status write_file(const char *path, const struct fm_bytes *b, fath
 }
 
 fathom_status fathom_map_write(const fathom_map *map, const char *path,
-                               const fathom_write_options *opt, fathom_error *err)
+                               const fathom_write_options *opt, fathom_encoding *encoding,
+                               fathom_error *err)
 {
     if (!path) return fm_fail(err, FATHOM_E_ARGUMENT, "no file name to write the map to was given");
     const struct writer *writer = find_writer(opt ? opt->format : FATHOM_FORMAT_AUTO, path);
@@ -200,9 +201,10 @@ fathom_status fathom_map_write(const fathom_map *map, const char *path,
                        ".npy, or set the format",
                        path);
     struct fm_bytes out = {0};
-    fathom_encoding encoding;
-    FM_TRY(encode(writer, map, opt, &out, &encoding, err));
+    fathom_encoding used;
+    FM_TRY(encode(writer, map, opt, &out, &used, err));
     fathom_status status = write_file(path, &out, err);
     free(out.data);
+    if (!status && encoding) *encoding = used;
     return status;
 }

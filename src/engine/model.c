@@ -76,6 +76,19 @@ void fathom_model_get_info(const fathom_model *model, fathom_model_info *info)
     }
 }
 
+fathom_status fathom_model_network_size(const fathom_model *model, int width, int height, int size,
+                                        int *net_width, int *net_height, fathom_error *err)
+{
+    if (!model || !net_width || !net_height)
+        return fm_fail(err, FATHOM_E_ARGUMENT, "fathom_model_network_size: NULL argument");
+    const struct fm_input_config *input = &model->config.input;
+    if (size < 0 || size > FM_MAX_SIZE)
+        return fm_fail(err, FATHOM_E_ARGUMENT,
+                       "size: %d given, 1 to %d expected (0: the model's)", size, FM_MAX_SIZE);
+    return fm_network_size(input, width, height, size ? size : input->size, net_width, net_height,
+                           err);
+}
+
 fathom_status fathom_model_tensor(const fathom_model *model, size_t i, fathom_tensor_info *info)
 {
     static const char *const types[FM_DTYPES] = {"f32", "f16", "bf16"};

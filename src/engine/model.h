@@ -5,6 +5,8 @@
 
 #include "engine/config.h"
 
+enum { FM_MAX_SIZE = 65535 }; /* of fathom_session_options.size */
+
 struct fathom_model {
     struct fm_container container;
     struct fm_config config;

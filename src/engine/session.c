@@ -14,7 +14,8 @@ struct fathom_session {
     struct fm_context context;
     struct fm_arena arena;
     size_t planned;
-    int size, net_width, net_height;
+    int size; /* as asked for, 0: the model's */
+    int net_width, net_height;
     float *pos; /* in the arena: position embedding of this geometry, for the session's life */
 };
 
@@ -85,9 +86,6 @@ static fathom_status check_options(const fathom_session_options *opt, fathom_err
     if (opt->threads < 0 || opt->threads > MAX_THREADS)
         return fm_fail(err, FATHOM_E_ARGUMENT, "threads: %d given, 1 to %d expected (0: all cores)",
                        opt->threads, MAX_THREADS);
-    if (opt->size < 0 || opt->size > 65535)
-        return fm_fail(err, FATHOM_E_ARGUMENT, "size: %d given, 1 to 65535 expected (0: the model's)",
-                       opt->size);
     if (opt->gemm != FATHOM_GEMM_DEFAULT && opt->gemm != FATHOM_GEMM_OPENBLAS)
         return fm_fail(err, FATHOM_E_ARGUMENT, "gemm: %d is not a fathom_gemm", (int)opt->gemm);
     return FATHOM_OK;
@@ -111,12 +109,12 @@ fathom_status fathom_session_create(fathom_session **session, const fathom_model
     s->context.gemm = opt->gemm;
     s->context.on_stage = opt->on_stage;
     s->context.user = opt->user;
-    const struct fm_input_config *input = &model->config.input;
-    s->size = opt->size ? opt->size : input->size;
+    s->size = opt->size;
     fathom_status status = fm_cpu_kernels(&s->context.kernels, err);
     if (!status && opt->gemm == FATHOM_GEMM_OPENBLAS) status = fm_blas_load(err);
     if (!status)
-        status = fm_network_size(input, width, height, s->size, &s->net_width, &s->net_height, err);
+        status = fathom_model_network_size(model, width, height, s->size, &s->net_width,
+                                           &s->net_height, err);
     if (!status) status = plan_and_allocate(s, err);
     if (status) fathom_session_destroy(&s);
     *session = s;
@@ -174,9 +172,8 @@ fathom_status fathom_session_run(fathom_session *session, const fathom_image *im
     int net_width, net_height;
     if (!session || !image || !image->rgb || !map)
         return fm_fail(err, FATHOM_E_ARGUMENT, "fathom_session_run: NULL argument");
-    const struct fm_input_config *input = &session->model->config.input;
-    FM_TRY(fm_network_size(input, image->width, image->height, session->size, &net_width,
-                           &net_height, err));
+    FM_TRY(fathom_model_network_size(session->model, image->width, image->height, session->size,
+                                     &net_width, &net_height, err));
     if (net_width != session->net_width || net_height != session->net_height)
         return fm_fail(err, FATHOM_E_ARGUMENT,
                        "a picture of %dx%d needs a network input of %dx%d, this session is planned "

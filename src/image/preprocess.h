@@ -20,7 +20,7 @@ struct fm_input_config {
     int multiple; /* of width and height, 14 */
     enum fm_size_rule rule;
     enum fm_interpolation interpolation;
-    float mean[3], std[3]; /* RGB, on values in [0, 1] */
+    double mean[3], std[3]; /* RGB, on values in [0, 1] */
 };
 
 /* The network's input size for a picture of width x height and a wanted `size`. */

@@ -19,7 +19,7 @@ Test(read, raw_formats_are_exact)
         fathom_map back;
         fathom_encoding e;
         fathom_error err;
-        cr_assert(fathom_map_write(&map, names[k], NULL, &err) == FATHOM_OK, "%s", err.message);
+        cr_assert(fathom_map_write(&map, names[k], NULL, NULL, &err) == FATHOM_OK, "%s", err.message);
         cr_assert(fathom_map_read(&back, names[k], &e, &err) == FATHOM_OK, "%s", err.message);
         cr_assert(back.width == 7 && back.height == 5 && back.kind == 0);
         cr_assert(memcmp(back.values, map.values, 35 * 4) == 0, "%s", names[k]);
@@ -37,13 +37,13 @@ Test(read, headers_are_the_standard_ones)
     float values[] = {1, 2, 3, 4, 5, 6};
     fathom_map map = {.width = 3, .height = 2, .values = values};
     size_t size;
-    cr_assert(fathom_map_write(&map, "d.PFM", NULL, NULL) == FATHOM_OK, "kind is not needed");
+    cr_assert(fathom_map_write(&map, "d.PFM", NULL, NULL, NULL) == FATHOM_OK, "kind is not needed");
     unsigned char *pfm = read_bytes("d.PFM", &size);
     const unsigned char bottom_left[] = {0, 0, 0x80, 0x40}; /* 4.0f */
     cr_assert(size == 12 + 24 && memcmp(pfm, "Pf\n3 2\n-1.0\n", 12) == 0);
     cr_assert(memcmp(pfm + 12, bottom_left, 4) == 0, "bottom row first");
     free(pfm);
-    cr_assert(fathom_map_write(&map, "d.npy", NULL, NULL) == FATHOM_OK);
+    cr_assert(fathom_map_write(&map, "d.npy", NULL, NULL, NULL) == FATHOM_OK);
     unsigned char *npy = read_bytes("d.npy", &size);
     const char dict[] = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }";
     cr_assert(size == 128 + 24 && memcmp(npy, "\x93NUMPY\1\0\x76\0", 10) == 0);
@@ -77,7 +77,7 @@ Test(read, every_length_and_every_byte)
     fathom_map map = make_map(6, 4, FATHOM_KIND_METRIC, 1, 9), back;
     for (int k = 0; k < 3; k++) {
         size_t size;
-        cr_assert(fathom_map_write(&map, names[k], NULL, NULL) == FATHOM_OK);
+        cr_assert(fathom_map_write(&map, names[k], NULL, NULL, NULL) == FATHOM_OK);
         unsigned char *bytes = read_bytes(names[k], &size);
         for (size_t n = 0; n < size; n++) {
             fathom_error err = {0};
@@ -157,7 +157,7 @@ Test(read, pictures_are_not_maps)
     fathom_map map = make_map(6, 4, FATHOM_KIND_METRIC, 1, 9), back;
     fathom_write_options color = {.format = FATHOM_FORMAT_COLOR};
     fathom_error err;
-    cr_assert(fathom_map_write(&map, "c.png", &color, NULL) == FATHOM_OK);
+    cr_assert(fathom_map_write(&map, "c.png", &color, NULL, NULL) == FATHOM_OK);
     cr_assert(fathom_map_read(&back, "c.png", NULL, &err) == FATHOM_E_FORMAT);
     cr_assert(strstr(err.message, "8 bits"), "%s", err.message);
     fathom_map_free(&map);

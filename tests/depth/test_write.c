@@ -15,7 +15,7 @@ static void expect(const char *path, fathom_status want, const char *says)
 {
     fathom_map map = make_map(40, 30, FATHOM_KIND_RELATIVE_INVERSE, 0, 1);
     fathom_error err = {0};
-    fathom_status status = fathom_map_write(&map, path, NULL, &err);
+    fathom_status status = fathom_map_write(&map, path, NULL, NULL, &err);
     cr_assert(status == want, "%s gave %d: %s", path, status, err.message);
     cr_assert(strstr(err.message, says), "%s", err.message);
     fathom_map_free(&map);
@@ -36,8 +36,8 @@ Test(write, failures_leave_nothing)
     expect("d.png", FATHOM_E_IO, "directory");
     rmdir("d.png");
     fathom_map map = {0};
-    cr_assert(fathom_map_write(&map, "d.png", NULL, NULL) == FATHOM_E_ARGUMENT);
-    cr_assert(fathom_map_write(NULL, "d.png", NULL, NULL) == FATHOM_E_ARGUMENT);
+    cr_assert(fathom_map_write(&map, "d.png", NULL, NULL, NULL) == FATHOM_E_ARGUMENT);
+    cr_assert(fathom_map_write(NULL, "d.png", NULL, NULL, NULL) == FATHOM_E_ARGUMENT);
     leave_folder(0);
 }
 
