@@ -233,6 +233,8 @@ fathom_status fm_decode_stb(const struct fm_source *source, fathom_image *image,
     int width = 0, height = 0, channels = 0;
     if (!stbi_info_from_callbacks(&stream_calls, &s, &width, &height, &channels))
         return fail_stb(source, &s, err);
+    if (source->format == FM_BMP && height < 0 && height > INT_MIN)
+        height = -height; /* stored from the top down; decoding takes it so */
     FM_TRY(fm_check_declared(source, width, height, err));
     if (raw_tga_is_short(source)) {
         s.starved = 1;

@@ -106,6 +106,10 @@ Test(load, bmp_tga_gif)
     /* 2 x 1, 24 bits, blue-green-red, rows padded to 4 bytes */
     const unsigned char bmp[62] = {'B', 'M', 62, [10] = 54, [14] = 40, [18] = 2, [22] = 1,
                                    [26] = 1, [28] = 24, [34] = 8, [54] = 3, 2, 1, 6, 5, 4};
+    /* the same picture turned to 1 x 2, stored from the top down: height -2 */
+    const unsigned char down[62] = {'B', 'M', 62, [10] = 54, [14] = 40, [18] = 1,
+                                    [22] = 0xfe, 0xff, 0xff, 0xff, [26] = 1, [28] = 24, [34] = 8,
+                                    [54] = 3, 2, 1, 0, 6, 5, 4};
     const unsigned char tga[] = {0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1, 0, 24, 0x20,
                                  3, 2, 1, 6, 5, 4};
     const unsigned char gif[] = {'G', 'I', 'F', '8', '9', 'a', 2, 0, 1, 0, 0x80, 0, 0,
@@ -113,6 +117,7 @@ Test(load, bmp_tga_gif)
                                  2, 2, 0x44, 0x0a, 0, 0x3b};
     const unsigned char want[] = {1, 2, 3, 4, 5, 6};
     check_rgb(load(make_file("", bmp, sizeof bmp), NULL), 2, 1, want, "BMP");
+    check_rgb(load(make_file("", down, sizeof down), NULL), 1, 2, want, "BMP, top down");
     check_rgb(load(make_file("", tga, sizeof tga), NULL), 2, 1, want, "TGA");
     check_rgb(load(make_file("", gif, sizeof gif), NULL), 2, 1, want, "GIF");
     fathom_image image;
