@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The network alone, stage by stage: normalised input in memory, raw map out.
  *
- *     bench_network MODEL [WIDTHxHEIGHT [THREADS [RUNS [fathom|openblas]]]]
+ *     bench_network MODEL [WIDTHxHEIGHT [THREADS [RUNS [fathom|openblas|bf16]]]]
  *
  * Two warm-up runs, then RUNS counted ones. Prints the median, least and 90th percentile of the
  * whole, and the median of each stage; memory at the end. Uses the public interface only. */
@@ -96,7 +96,7 @@ int main(int argc, char **argv)
     int width = 518, height = 518, runs = argc > 4 ? atoi(argv[4]) : 9;
     if (argc < 2 || (argc > 2 && sscanf(argv[2], "%dx%d", &width, &height) != 2) || runs < 1 ||
         runs > MAX_RUNS)
-        return fail("usage: bench_network MODEL [WIDTHxHEIGHT [THREADS [RUNS [openblas]]]]");
+        return fail("usage: bench_network MODEL [WIDTHxHEIGHT [THREADS [RUNS [fathom|openblas|bf16]]]]");
     fathom_error err;
     fathom_model *model;
     fathom_session *session;
@@ -105,6 +105,8 @@ int main(int argc, char **argv)
         .size = width < height ? width : height,
         .gemm = argc > 5 && strcmp(argv[5], "openblas") == 0 ? FATHOM_GEMM_OPENBLAS
                                                               : FATHOM_GEMM_DEFAULT,
+        .precision = argc > 5 && strcmp(argv[5], "bf16") == 0 ? FATHOM_PRECISION_BF16
+                                                               : FATHOM_PRECISION_F32,
         .on_stage = on_stage,
         .user = &b,
     };
@@ -119,7 +121,8 @@ int main(int argc, char **argv)
     if (!status) {
         printf("%s, %d threads, %dx%d, %s: median %.1f ms, min %.1f, p90 %.1f of %d runs; open %.1f\n",
                info.cpu, info.threads, info.net_width, info.net_height,
-               options.gemm == FATHOM_GEMM_OPENBLAS ? "OpenBLAS" : "own kernels",
+               options.gemm == FATHOM_GEMM_OPENBLAS ? "OpenBLAS"
+               : info.precision == FATHOM_PRECISION_BF16 ? "bf16" : "f32",
                times[runs / 2] * 1e3, times[0] * 1e3, times[runs * 9 / 10] * 1e3, runs, opened * 1e3);
         for (int i = 0; i < b.n_stages; i++) {
             qsort(b.stages[i].runs, (size_t)runs, sizeof(double), ascending);

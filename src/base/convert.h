@@ -32,6 +32,16 @@ static inline float fm_f16_float(uint16_t h)
     return fm_bits_float(sign | (exponent + 112) << 23 | mantissa << 13);
 }
 
+/* Round to nearest even; subnormals become zero and NaN quiet, as vcvtneps2bf16 does it. */
+static inline uint16_t fm_float_bf16(float f)
+{
+    uint32_t u;
+    memcpy(&u, &f, sizeof u);
+    if ((u & 0x7f800000u) == 0) return (uint16_t)(u >> 16 & 0x8000u);
+    if ((u & 0x7fffffffu) > 0x7f800000u) return (uint16_t)(u >> 16 | 0x40u);
+    return (uint16_t)((u + 0x7fffu + (u >> 16 & 1u)) >> 16);
+}
+
 static inline float fm_weight(const void *w, enum fm_dtype type, ptrdiff_t i)
 {
     if (type == FM_F32) return ((const float *)w)[i];

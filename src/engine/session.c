@@ -88,6 +88,9 @@ static fathom_status check_options(const fathom_session_options *opt, fathom_err
                        opt->threads, MAX_THREADS);
     if (opt->gemm != FATHOM_GEMM_DEFAULT && opt->gemm != FATHOM_GEMM_OPENBLAS)
         return fm_fail(err, FATHOM_E_ARGUMENT, "gemm: %d is not a fathom_gemm", (int)opt->gemm);
+    if (opt->precision != FATHOM_PRECISION_F32 && opt->precision != FATHOM_PRECISION_BF16)
+        return fm_fail(err, FATHOM_E_ARGUMENT, "precision: %d is not a fathom_precision",
+                       (int)opt->precision);
     return FATHOM_OK;
 }
 
@@ -113,6 +116,9 @@ fathom_status fathom_session_create(fathom_session **session, const fathom_model
     fathom_status status = fm_cpu_kernels(&s->context.kernels, err);
     if (!status && opt->gemm == FATHOM_GEMM_OPENBLAS) status = fm_blas_load(err);
     if (!status)
+        s->context.bf16 = opt->precision == FATHOM_PRECISION_BF16 &&
+                          opt->gemm == FATHOM_GEMM_DEFAULT && s->context.kernels->has_bf16;
+    if (!status)
         status = fathom_model_network_size(model, width, height, s->size, &s->net_width,
                                            &s->net_height, err);
     if (!status) status = plan_and_allocate(s, err);
@@ -136,6 +142,7 @@ void fathom_session_get_info(const fathom_session *session, fathom_session_info 
         .net_height = session->net_height,
         .threads = session->context.threads,
         .cpu = session->context.kernels->level,
+        .precision = session->context.bf16 ? FATHOM_PRECISION_BF16 : FATHOM_PRECISION_F32,
         .planned_bytes = session->planned,
         .used_bytes = session->arena.high_water,
     };

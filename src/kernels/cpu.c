@@ -16,6 +16,13 @@ static int has_avx512(void)
     return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
+
+/* gcc 12 and clang 14 know the names; "avx512vnni" comes with every CPU that has bf16. */
+static int has_avx512bf16(void)
+{
+    return has_avx512() && __builtin_cpu_supports("avx512bf16") &&
+           __builtin_cpu_supports("avx512vnni");
+}
 #endif
 
 const struct fm_kernels *fm_cpu_level(const char *name)
@@ -23,6 +30,7 @@ const struct fm_kernels *fm_cpu_level(const char *name)
     if (strcmp(name, "scalar") == 0) return &fm_kernels_scalar;
 #if defined(__x86_64__) || defined(__i386__)
     if (strcmp(name, "avx2") == 0 && has_avx2()) return &fm_kernels_avx2;
+    if (strcmp(name, "avx512bf16") == 0 && has_avx512bf16()) return &fm_kernels_avx512bf16;
     if (strcmp(name, "avx512") == 0 && has_avx512()) return &fm_kernels_avx512;
 #endif
     return NULL;
@@ -30,7 +38,7 @@ const struct fm_kernels *fm_cpu_level(const char *name)
 
 fathom_status fm_cpu_kernels(const struct fm_kernels **kernels, fathom_error *err)
 {
-    static const char *const best_first[] = {"avx512", "avx2", "scalar"};
+    static const char *const best_first[] = {"avx512bf16", "avx512", "avx2", "scalar"};
     const char *wanted = getenv("FATHOM_CPU");
     if (wanted && *wanted) {
         *kernels = fm_cpu_level(wanted);

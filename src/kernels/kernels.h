@@ -49,10 +49,34 @@ struct fm_gemm_tile {
     struct fm_epilogue ep; /* pointers at this tile's first row and column */
 };
 
-/* gemm_tile    the above.
+/* The same with bf16 operands: products of bf16, summed in f32. Values lie in pairs along k, so that
+ * one instruction multiplies two of them: a[s][m] points at depth values, b is
+ * [segments * depth / 2][width] pairs, the lower half of each word the earlier value. `depth` is the
+ * number of values, even. Exactly one of c and c16 is set; the epilogue is computed in f32, a result
+ * for c16 is rounded to nearest even at the end. */
+struct fm_gemm_tile_bf16 {
+    const uint16_t *const *a;
+    int rows, segments, depth;
+    const uint32_t *b;
+    int width;
+    float *c;
+    uint16_t *c16;
+    ptrdiff_t ldc;
+    int columns;
+    struct fm_epilogue ep;
+};
+
+/* gemm_tile    the first of the above.
+ * gemm_tile_bf16 the second. Sums in pairs, so it equals the first on the widened operands up to
+ *              the order of additions.
  * finish_rows  the epilogue alone, in place on c [rows][ldc].
  * pack_nk      W [n][k] (row-major, `ld` values between rows, any weight type) to the panel
  *              [k][width] of f32: panel[i][j] = W[j][i] for j < n, 0 for n <= j < width.
+ * pack_pairs   W [k][n] of bf16 to the panel [ceil(k / 2)][width] of pairs of rows (2i, 2i + 1); an
+ *              odd last row is paired with zeros. (pack_nk on rows of pairs, taken as f32, makes the
+ *              panel of a W [n][k]: it only moves 32-bit words.)
+ * to_bf16      f32 to bf16, round to nearest even; NaN stays NaN. (hardware flushes subnormals to
+ *              zero here, which the scalar version does too)
  * pack_kn      W [k][n] to the same panel: panel[i][j] = W[i][j].
  *
  * ---- rows -----------------------------------------------------------------------------------
@@ -91,14 +115,16 @@ struct fm_winograd_out {
 
 #define K(ret, name, args) ret(*name) args;
 struct fm_kernels {
-    const char *level; /* "scalar", "avx2", "avx512" */
+    const char *level; /* "scalar", "avx2", "avx512", "avx512bf16" */
     int lanes;         /* floats in a vector */
+    int has_bf16;      /* 1: gemm_tile_bf16 runs on bf16 instructions, faster than gemm_tile */
     int panel;         /* widest packed panel */
 #include "kernels/list.h"
 };
 #undef K
 
-extern const struct fm_kernels fm_kernels_scalar, fm_kernels_avx2, fm_kernels_avx512;
+extern const struct fm_kernels fm_kernels_scalar, fm_kernels_avx2, fm_kernels_avx512,
+    fm_kernels_avx512bf16;
 
 /* Width of the panel that starts where `left` columns remain. */
 static inline int fm_panel_width(const struct fm_kernels *k, int left)

@@ -16,6 +16,7 @@ struct fm_context {
     int threads;                      /* >= 1 */
     bool dry;
     fathom_gemm gemm;
+    bool bf16; /* the encoder's products on bf16 operands */
     fathom_stage_fn on_stage; /* may be NULL */
     void *user;
     double stage_start; /* seconds, monotonic */

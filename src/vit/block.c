@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * One pre-norm transformer block, in place on the residual stream x [N, D]. */
+#include "ops/bf16.h"
 #include "vit/vit.h"
 
 static void attention_branch(struct fm_context *context, const struct fm_vit_config *c,
@@ -40,9 +41,53 @@ static void ffn_branch(struct fm_context *context, const struct fm_vit_config *c
     fm_arena_release(context->arena, mark);
 }
 
+/* ---- the same with bf16 activations between the products; x, norms and softmax are f32 ---------- */
+
+static void attention_branch_bf16(struct fm_context *context, const struct fm_vit_config *c,
+                                  const struct fm_vit_block *b, float *x, int n)
+{
+    const size_t mark = fm_arena_mark(context->arena), row = (size_t)c->dim * sizeof(uint16_t);
+    uint16_t *normed = fm_arena_alloc(context->arena, (size_t)n, row);
+    uint16_t *qkv = fm_arena_alloc(context->arena, (size_t)n, 3 * row);
+
+    fm_layernorm_bf16(context, x, n, c->dim, b->norm1_weight, b->norm1_bias, c->norm_eps, normed);
+    fm_linear_bf16(context, &b->qkv, normed, n, NULL, qkv, NULL);
+    fm_attention_bf16(context, qkv, n, c->heads, c->dim / c->heads, normed);
+    struct fm_epilogue add = {.gamma = b->ls1, .residual = x, .ldr = c->dim};
+    fm_linear_bf16(context, &b->proj, normed, n, x, NULL, &add);
+    fm_arena_release(context->arena, mark);
+}
+
+static void ffn_branch_bf16(struct fm_context *context, const struct fm_vit_config *c,
+                            const struct fm_vit_block *b, float *x, int n)
+{
+    const size_t mark = fm_arena_mark(context->arena), rows = (size_t)n;
+    uint16_t *normed = fm_arena_alloc(context->arena, rows, (size_t)c->dim * sizeof *normed);
+    uint16_t *hidden = fm_arena_alloc(context->arena, rows, (size_t)c->ffn_dim * sizeof *hidden);
+    struct fm_epilogue add = {.gamma = b->ls2, .residual = x, .ldr = c->dim};
+
+    fm_layernorm_bf16(context, x, n, c->dim, b->norm2_weight, b->norm2_bias, c->norm_eps, normed);
+    if (c->ffn == FM_FFN_SWIGLU) {
+        float *both = fm_arena_alloc(context->arena, rows, (size_t)b->fc1.out * sizeof *both);
+        fm_linear_bf16(context, &b->fc1, normed, n, both, NULL, NULL);
+        fm_swiglu_bf16(context, both, n, c->ffn_dim, hidden);
+    } else {
+        struct fm_epilogue gelu = {.act = FM_ACT_GELU};
+        fm_linear_bf16(context, &b->fc1, normed, n, NULL, hidden, &gelu);
+    }
+    fm_linear_bf16(context, &b->fc2, hidden, n, x, NULL, &add);
+    fm_arena_release(context->arena, mark);
+}
+
 void fm_vit_block(struct fm_context *context, const struct fm_vit_config *config,
                   const struct fm_vit_block *block, float *x, int n)
 {
-    attention_branch(context, config, block, x, n);
-    ffn_branch(context, config, block, x, n);
+    const int even = config->dim % (2 * config->heads) == 0 && config->ffn_dim % 2 == 0;
+    if (context->bf16 && even) {
+        attention_branch_bf16(context, config, block, x, n);
+        ffn_branch_bf16(context, config, block, x, n);
+    } else {
+        attention_branch(context, config, block, x, n);
+        ffn_branch(context, config, block, x, n);
+    }
 }

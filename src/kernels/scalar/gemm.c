@@ -31,6 +31,29 @@ void fm_scalar_gemm_tile(const struct fm_gemm_tile *t)
     }
 }
 
+void fm_scalar_gemm_tile_bf16(const struct fm_gemm_tile_bf16 *t)
+{
+    for (int m = 0; m < t->rows; m++) {
+        float sum[FM_SCALAR_PANEL] = {0};
+        const uint32_t *b = t->b;
+        for (int s = 0; s < t->segments; s++) {
+            const uint16_t *a = t->a[s * FM_TILE_ROWS + m];
+            for (int k = 0; k < t->depth; k += 2, b += t->width) {
+                const float a0 = fm_bf16_float(a[k]), a1 = fm_bf16_float(a[k + 1]);
+                for (int j = 0; j < t->width; j++) {
+                    sum[j] += a1 * fm_bf16_float((uint16_t)(b[j] >> 16));
+                    sum[j] += a0 * fm_bf16_float((uint16_t)b[j]);
+                }
+            }
+        }
+        for (int j = 0; j < t->columns; j++) {
+            const float v = finish(sum[j], &t->ep, m, j);
+            if (t->c) t->c[m * t->ldc + j] = v;
+            else t->c16[m * t->ldc + j] = fm_float_bf16(v);
+        }
+    }
+}
+
 void fm_scalar_finish_rows(float *c, ptrdiff_t ldc, int rows, int columns,
                            const struct fm_epilogue *ep)
 {
@@ -50,4 +73,19 @@ void fm_scalar_pack_kn(float *panel, const float *w, ptrdiff_t ld, int n, int k,
 {
     for (ptrdiff_t i = 0; i < k; i++)
         for (int j = 0; j < width; j++) panel[i * width + j] = j < n ? w[i * ld + j] : 0.0f;
+}
+
+void fm_scalar_pack_pairs(uint32_t *panel, const uint16_t *w, ptrdiff_t ld, int n, int k, int width)
+{
+    for (ptrdiff_t i = 0; i < k; i += 2)
+        for (int j = 0; j < width; j++) {
+            const uint32_t low = j < n ? w[i * ld + j] : 0;
+            const uint32_t high = j < n && i + 1 < k ? w[(i + 1) * ld + j] : 0;
+            panel[i / 2 * width + j] = low | high << 16;
+        }
+}
+
+void fm_scalar_to_bf16(uint16_t *y, const float *x, int n)
+{
+    for (int i = 0; i < n; i++) y[i] = fm_float_bf16(x[i]);
 }

@@ -12,6 +12,7 @@
 #endif
 
 #include "kernels/simd/gemm.h"
+#include "kernels/simd/bf16.h"
 #include "kernels/simd/rows.h"
 #include "kernels/simd/winograd.h"
 
@@ -24,6 +25,7 @@
 const struct fm_kernels PASTE(fm_kernels_, FM_LEVEL) = {
     .level = TEXT(FM_LEVEL),
     .lanes = VF,
+    .has_bf16 = HAS_BF16,
     .panel = VF * VF_PER_PANEL,
 #include "kernels/list.h"
 };

@@ -4,7 +4,11 @@
 
 typedef __m512 vf;
 enum { VF = 16, VF_PER_PANEL = 4 }; /* 6 x 4 accumulators + 4 of B of the 32 registers */
+#if defined(__AVX512BF16__)
+#define FM_LEVEL avx512bf16
+#else
 #define FM_LEVEL avx512
+#endif
 
 static inline vf vf_load(const float *p) { return _mm512_loadu_ps(p); }
 static inline void vf_store(float *p, vf v) { _mm512_storeu_ps(p, v); }
@@ -32,6 +36,14 @@ static inline vf vf_pow2(vf n) /* n integral, -126..127 */
 }
 static inline float vf_sum(vf a) { return _mm512_reduce_add_ps(a); }
 static inline float vf_largest(vf a) { return _mm512_reduce_max_ps(a); }
+static inline vf vf_and_bits(vf a, uint32_t bits)
+{
+    return _mm512_and_ps(a, _mm512_castsi512_ps(_mm512_set1_epi32((int)bits)));
+}
+static inline vf vf_shift_left_16(vf a)
+{
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(a), 16));
+}
 static inline vf vf_load_f16(const uint16_t *p)
 {
     return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
@@ -40,6 +52,33 @@ static inline vf vf_load_bf16(const uint16_t *p)
 {
     __m256i h = _mm256_loadu_si256((const __m256i *)(const void *)p);
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
+}
+
+/* Round to nearest even. The instruction where there is one, else the same in integers. */
+static inline __m256i vf_bf16_bits(vf v)
+{
+#if defined(__AVX512BF16__)
+    return (__m256i)_mm512_cvtneps_pbh(v);
+#else
+    const __m512i u = _mm512_castps_si512(v), even = _mm512_and_si512(_mm512_srli_epi32(u, 16),
+                                                                      _mm512_set1_epi32(1));
+    __m512i r = _mm512_srli_epi32(
+        _mm512_add_epi32(u, _mm512_add_epi32(even, _mm512_set1_epi32(0x7fff))), 16);
+    const __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
+    r = _mm512_mask_mov_epi32(r, nan, _mm512_or_si512(_mm512_srli_epi32(u, 16),
+                                                      _mm512_set1_epi32(0x40)));
+    const __mmask16 zero = _mm512_testn_epi32_mask(u, _mm512_set1_epi32(0x7f800000));
+    r = _mm512_mask_and_epi32(r, zero, _mm512_srli_epi32(u, 16), _mm512_set1_epi32(0x8000));
+    return _mm512_cvtepi32_epi16(r);
+#endif
+}
+static inline void vf_store_bf16(uint16_t *p, vf v)
+{
+    _mm256_storeu_si256((__m256i *)(void *)p, vf_bf16_bits(v));
+}
+static inline void vf_store_bf16_n(uint16_t *p, int n, vf v)
+{
+    _mm256_mask_storeu_epi16(p, vf_mask(n), vf_bf16_bits(v));
 }
 
 /* rows[i] = column i of the VF x VF block. */

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT
+ * Linear layers on bf16 activations, and the row operations around them. */
+#include "ops/bf16.h"
+
+struct product {
+    const struct fm_kernels *k;
+    const struct fm_weights *w;
+    const uint16_t *x;
+    float *y;
+    uint16_t *y16;
+    struct fm_epilogue ep;
+    uint32_t *packed;  /* panels [in / 2][width] of pairs */
+    uint16_t *rounded; /* per worker [panel][in]: weights that are not bf16 in the file */
+    int m, block, panels;
+};
+
+/* Rows of pairs are rows of 32-bit words: the f32 packing moves them as they are. */
+static void pack_task(void *arg, size_t i, int worker)
+{
+    const struct product *p = arg;
+    const struct fm_weights *w = p->w;
+    const int j = (int)i * p->k->panel, left = w->out - j, width = fm_panel_width(p->k, left);
+    const int n = left < width ? left : width, pairs = w->in / 2;
+    const size_t in = (size_t)w->in;
+    float *panel = (float *)(void *)(p->packed + (size_t)j * in / 2);
+    const uint16_t *rows = (const uint16_t *)w->data + (size_t)j * in;
+    if (w->type != FM_BF16) {
+        uint16_t *rounded = p->rounded + (size_t)worker * (size_t)p->k->panel * in;
+        const size_t first = (size_t)j * in, count = (size_t)n * in;
+        if (w->type == FM_F32)
+            p->k->to_bf16(rounded, (const float *)w->data + first, (int)count);
+        else
+            for (size_t v = 0; v < count; v++)
+                rounded[v] = fm_float_bf16(fm_weight(w->data, w->type, (ptrdiff_t)(first + v)));
+        rows = rounded;
+    }
+    p->k->pack_nk(panel, rows, FM_F32, pairs, n, pairs, width);
+}
+
+static void tile_task(void *arg, size_t task, int worker)
+{
+    (void)worker;
+    const struct product *p = arg;
+    const struct fm_weights *w = p->w;
+    const int j = (int)(task % (size_t)p->panels) * p->k->panel;
+    const int first = (int)(task / (size_t)p->panels) * p->block;
+    const int last = first + p->block < p->m ? first + p->block : p->m;
+    const int left = w->out - j, width = fm_panel_width(p->k, left);
+    const uint16_t *a[FM_TILE_ROWS];
+    struct fm_gemm_tile_bf16 tile = {
+        .a = a, .segments = 1, .depth = w->in, .b = p->packed + (size_t)j * (size_t)w->in / 2,
+        .width = width, .columns = left < width ? left : width, .ldc = w->out, .ep = p->ep,
+    };
+    if (tile.ep.bias) tile.ep.bias += j;
+    if (tile.ep.gamma) tile.ep.gamma += j;
+    for (int m = first; m < last; m += FM_TILE_ROWS) {
+        const size_t at = (size_t)m * (size_t)w->out + (size_t)j;
+        tile.rows = last - m < FM_TILE_ROWS ? last - m : FM_TILE_ROWS;
+        for (int i = 0; i < FM_TILE_ROWS; i++)
+            a[i] = p->x + (size_t)(m + (i < tile.rows ? i : 0)) * (size_t)w->in;
+        if (p->y) tile.c = p->y + at;
+        else tile.c16 = p->y16 + at;
+        if (p->ep.residual) tile.ep.residual = p->ep.residual + m * p->ep.ldr + j;
+        p->k->gemm_tile_bf16(&tile);
+    }
+}
+
+void fm_linear_bf16(struct fm_context *context, const struct fm_weights *w, const uint16_t *x, int m,
+                    float *y, uint16_t *y16, const struct fm_epilogue *ep)
+{
+    const struct fm_kernels *k = context->kernels;
+    const size_t mark = fm_arena_mark(context->arena);
+    struct product p = {
+        .k = k, .w = w, .x = x, .y = y, .y16 = y16, .m = m, .block = w->in > 2048 ? 48 : 96,
+        .panels = (w->out + k->panel - 1) / k->panel,
+    };
+    if (ep) p.ep = *ep;
+    p.ep.bias = w->bias;
+    p.packed = fm_arena_alloc(context->arena, fm_packed_size(k, w->out, w->in) / 2, sizeof *p.packed);
+    if (w->type != FM_BF16)
+        p.rounded = fm_arena_alloc(context->arena, (size_t)context->threads * (size_t)k->panel,
+                                   (size_t)w->in * sizeof *p.rounded);
+    if (!context->dry) {
+        const size_t blocks = (size_t)((m + p.block - 1) / p.block);
+        fm_parallel_for(context, (size_t)p.panels, pack_task, &p);
+        fm_parallel_for(context, blocks * (size_t)p.panels, tile_task, &p);
+    }
+    fm_arena_release(context->arena, mark);
+}
+
+/* ---- rows -------------------------------------------------------------------------------------- */
+
+enum { ROWS = 16, MAX_ROW = 8192 };
+
+struct rows {
+    const struct fm_kernels *k;
+    const float *x, *gamma, *beta;
+    float *gated, eps;
+    uint16_t *y;
+    int m, n;
+};
+
+static void layernorm_task(void *arg, size_t task, int worker)
+{
+    (void)worker;
+    const struct rows *t = arg;
+    const size_t n = (size_t)t->n;
+    float row[MAX_ROW];
+    for (size_t i = task * ROWS; i < (task + 1) * ROWS && i < (size_t)t->m; i++) {
+        t->k->layernorm(row, t->x + i * n, t->gamma, t->beta, t->eps, t->n);
+        t->k->to_bf16(t->y + i * n, row, t->n);
+    }
+}
+
+void fm_layernorm_bf16(struct fm_context *context, const float *x, int m, int n, const float *gamma,
+                       const float *beta, float eps, uint16_t *y)
+{
+    struct rows t = {.k = context->kernels, .x = x, .gamma = gamma, .beta = beta, .eps = eps,
+                     .y = y, .m = m, .n = n};
+    if (!context->dry)
+        fm_parallel_for(context, ((size_t)m + ROWS - 1) / ROWS, layernorm_task, &t);
+}
+
+static void swiglu_task(void *arg, size_t task, int worker)
+{
+    (void)worker;
+    const struct rows *t = arg;
+    const size_t n = (size_t)t->n;
+    for (size_t i = task * ROWS; i < (task + 1) * ROWS && i < (size_t)t->m; i++) {
+        float *gate = t->gated + 2 * i * n;
+        t->k->silu_mul(gate, gate, gate + n, t->n);
+        t->k->to_bf16(t->y + i * n, gate, t->n);
+    }
+}
+
+void fm_swiglu_bf16(struct fm_context *context, float *x, int m, int n, uint16_t *y)
+{
+    struct rows t = {.k = context->kernels, .gated = x, .y = y, .m = m, .n = n};
+    if (!context->dry) fm_parallel_for(context, ((size_t)m + ROWS - 1) / ROWS, swiglu_task, &t);
+}
