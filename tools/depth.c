@@ -22,7 +22,7 @@ static const double default_max_depth = 100; /* metres, for --metres --scale */
 
 struct depth_options {
     const char *model, *out, *unit;
-    int size, threads, format, gemm;
+    int size, threads, format, gemm, precision;
     bool json, quiet, metres, no_exif, reverse_color;
     double scale, shift, max_depth; /* NaN when not given */
     uint64_t max_pixels;
@@ -54,6 +54,7 @@ static bool parse(struct depth_options *opt, int *argc, char **argv, int *code)
         {"json", 0, ARG_FLAG, &opt->json, 0, 0, NULL},
         {"quiet", 'q', ARG_FLAG, &opt->quiet, 0, 0, NULL},
         {"gemm", 0, ARG_CHOICE, &opt->gemm, 0, 0, "fathom openblas"},
+        {"precision", 0, ARG_CHOICE, &opt->precision, 0, 0, "f32 bf16"},
         {"metres", 0, ARG_FLAG, &opt->metres, 0, 0, NULL},
         {"unit", 0, ARG_CHOICE, &unit, 0, 0, "m"},
         {"scale", 0, ARG_REAL, &opt->scale, 1e-30, 1e30, NULL},
@@ -160,6 +161,7 @@ static fathom_status plan(struct run *run, const fathom_image *image, fathom_err
     }
     fathom_session_destroy(&run->session);
     fathom_session_options how = {.threads = opt->threads, .size = opt->size};
+    how.precision = opt->precision == 2 ? FATHOM_PRECISION_BF16 : FATHOM_PRECISION_F32;
     how.gemm = opt->gemm == 2 ? FATHOM_GEMM_OPENBLAS : FATHOM_GEMM_DEFAULT;
     return fathom_session_create(&run->session, run->model, image->width, image->height, &how, err);
 }
@@ -210,6 +212,7 @@ static void describe(const struct run *run, const fathom_image *image, const fat
     result->net_height = session.net_height;
     result->threads = session.threads;
     result->cpu = session.cpu;
+    result->precision = session.precision == FATHOM_PRECISION_BF16 ? "bf16" : "f32";
     result->min = result->max = (double)map->values[0];
     size_t count = (size_t)map->width * (size_t)map->height;
     for (size_t i = 1; i < count; i++) {

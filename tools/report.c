@@ -84,6 +84,7 @@ void report_json(FILE *out, const struct result *result, const fathom_model_info
     json_pair(&json, "network_size", result->net_width, result->net_height);
     json_integer(&json, "threads", (uint64_t)result->threads);
     json_text(&json, "cpu", result->cpu);
+    json_text(&json, "precision", result->precision);
     json_open(&json, "seconds", '{');
     json_real(&json, "decode", microseconds(result->decode));
     json_real(&json, "network", microseconds(result->network));

@@ -10,12 +10,12 @@
 struct result {
     const char *input, *output; /* "-" for the standard streams */
     fathom_format format;
-    fathom_encoding encoding;   /* filled for JSON only */
+    fathom_encoding encoding;
     fathom_kind kind;
     double min, max;            /* of the map's values */
     int width, height, net_width, net_height;
     int threads;
-    const char *cpu;
+    const char *cpu, *precision;
     double decode, network, encode; /* seconds */
 };
 

@@ -17,7 +17,6 @@ static int has_avx512(void)
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 
-/* gcc 12 and clang 14 know the names; "avx512vnni" comes with every CPU that has bf16. */
 static int has_avx512bf16(void)
 {
     return has_avx512() && __builtin_cpu_supports("avx512bf16") &&
@@ -44,8 +43,8 @@ fathom_status fm_cpu_kernels(const struct fm_kernels **kernels, fathom_error *er
         *kernels = fm_cpu_level(wanted);
         if (*kernels) return FATHOM_OK;
         return fm_fail(err, FATHOM_E_ARGUMENT,
-                       "FATHOM_CPU=%.32s: not a level of this machine; use scalar, avx2 or avx512 "
-                       "(if the CPU has it), or unset it", wanted);
+                       "FATHOM_CPU=%.32s: not a level of this machine; use scalar, avx2, avx512 or "
+                       "avx512bf16 (if the CPU has it), or unset it", wanted);
     }
     for (size_t i = 0; i < sizeof best_first / sizeof *best_first; i++)
         if ((*kernels = fm_cpu_level(best_first[i]))) return FATHOM_OK;

@@ -43,6 +43,7 @@ def test_bad_options():
         depth("--background", bad, "a.ppm", code=1).says("--background", "six")
     depth("--format", "exr", "a.ppm", code=1).says("exr", "png pfm npy color")
     depth("--gemm", "mkl", "a.ppm", code=1).says("fathom openblas")
+    depth("--precision", "int4", "a.ppm", code=1).says("f32 bf16")
     depth("--unit", "feet", "a.ppm", code=1).says("feet")
     depth("--scale", "2", "a.ppm", code=1).says("--scale", "--metres")
     depth("--reverse-color", "a.ppm", code=1).says("--format color")
@@ -57,6 +58,9 @@ def test_option_forms():
     write("a.ppm", ppm(20, 15))
     depth("a.ppm", "-ox.npy")
     depth("--out=y.npy", "--size=70", "-qt", "1", "a.ppm")
+    for precision in ("f32", "bf16"):
+        report = depth("--precision", precision, "--json", "-o", "p.npy", "a.ppm").lines()[0]
+        expect(report["precision"] in ("f32", precision), report)
     write("-b.ppm", ppm(20, 15))
     depth("-o", "z.npy", "--", "-b.ppm")
     expect(read("x.npy") == read("y.npy") == read("z.npy"))

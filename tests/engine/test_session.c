@@ -106,7 +106,7 @@ Test(session, planned_and_repeatable)
 {
     static const char *const files[] = {"tiny_v1.fathom", "tiny_v2.fathom", "tiny_v2_metric.fathom",
                                         "tiny_v2_giant.fathom"};
-    static const char *const names[] = {"scalar", "avx2", "avx512"};
+    static const char *const names[] = {"scalar", "avx2", "avx512", "avx512bf16"};
     for (int f = 0; f < 4; f++)
         for (int l = 0; l < 3; l++) {
             if (!fm_cpu_level(names[l])) continue;
@@ -350,7 +350,7 @@ Test(session, not_a_number)
         "depth_head.scratch.output_conv1.bias", "depth_head.scratch.output_conv2.0.bias",
         "depth_head.scratch.output_conv2.2.bias",
     };
-    static const char *const names[] = {"scalar", "avx2", "avx512"};
+    static const char *const names[] = {"scalar", "avx2", "avx512", "avx512bf16"};
     for (int l = 0; l < 3; l++) {
         if (!fm_cpu_level(names[l])) continue;
         for (size_t t = 0; t < sizeof tensors / sizeof *tensors; t++)

@@ -109,11 +109,11 @@ void guarded_free(struct guarded *g)
     *g = (struct guarded){0};
 }
 
-int cpu_levels(const struct fm_kernels *levels[3])
+int cpu_levels(const struct fm_kernels *levels[4])
 {
-    static const char *const names[] = {"scalar", "avx2", "avx512"};
+    static const char *const names[] = {"scalar", "avx2", "avx512", "avx512bf16"};
     int n = 0;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         levels[n] = fm_cpu_level(names[i]);
         if (levels[n]) n++;
         else printf("this machine lacks %s: not tested\n", names[i]);
