@@ -212,9 +212,11 @@ static void verify_task(void *arg, size_t i, int worker)
 fathom_status fm_container_verify(const struct fm_container *container, const char *name,
                                   fathom_error *err)
 {
-    const struct fm_context context = {.threads = fm_default_threads()};
     struct verify v = {container, SIZE_MAX};
-    fm_parallel_for(&context, container->n_entries, verify_task, &v);
+    struct fm_team *team; /* none, if it cannot be had: it takes longer then */
+    (void)fm_team_create(&team, fm_default_threads(), NULL);
+    fm_team_run(team, container->n_entries, verify_task, &v);
+    fm_team_destroy(&team);
     if (v.bad == SIZE_MAX) return FATHOM_OK;
     return fm_fail(err, FATHOM_E_CHECKSUM,
                    "%s: damaged: the checksum of tensor %s is wrong; copy or convert it again", name,

@@ -115,6 +115,7 @@ fathom_status fathom_session_create(fathom_session **session, const fathom_model
     s->size = opt->size;
     fathom_status status = fm_cpu_kernels(&s->context.kernels, err);
     if (!status && opt->gemm == FATHOM_GEMM_OPENBLAS) status = fm_blas_load(err);
+    if (!status) status = fm_team_create(&s->context.team, s->context.threads, err);
     if (!status)
         s->context.bf16 = opt->precision == FATHOM_PRECISION_BF16 &&
                           opt->gemm == FATHOM_GEMM_DEFAULT && s->context.kernels->has_bf16;
@@ -130,6 +131,7 @@ fathom_status fathom_session_create(fathom_session **session, const fathom_model
 void fathom_session_destroy(fathom_session **session)
 {
     if (!session || !*session) return;
+    fm_team_destroy(&(*session)->context.team);
     if (!(*session)->arena.counting) fm_arena_destroy(&(*session)->arena);
     free(*session);
     *session = NULL;

@@ -1,27 +1,10 @@
 /* SPDX-License-Identifier: MIT
- * The only file that knows OpenMP. */
+ * The clock of stages, and how many cores there are. */
 #define _GNU_SOURCE /* sched_getaffinity */
 #include "ops/context.h"
 
 #include <sched.h>
 #include <time.h>
-
-#ifdef _OPENMP
-#include <omp.h>
-#endif
-
-void fm_parallel_for(const struct fm_context *context, size_t n_tasks, fm_task_fn task, void *arg)
-{
-    (void)context; /* without OpenMP */
-#ifdef _OPENMP
-    if (context->threads > 1 && n_tasks > 1) {
-#pragma omp parallel for num_threads(context->threads) schedule(dynamic, 1)
-        for (size_t i = 0; i < n_tasks; i++) task(arg, i, omp_get_thread_num());
-        return;
-    }
-#endif
-    for (size_t i = 0; i < n_tasks; i++) task(arg, i, 0);
-}
 
 static double seconds(void)
 {

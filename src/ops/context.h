@@ -7,6 +7,7 @@
 #define FM_CONTEXT_H
 
 #include "base/arena.h"
+#include "ops/team.h"
 
 struct fm_kernels;
 
@@ -14,6 +15,7 @@ struct fm_context {
     struct fm_arena *arena;
     const struct fm_kernels *kernels; /* of the CPU level in use */
     int threads;                      /* >= 1 */
+    struct fm_team *team;             /* of that many; NULL: all on the calling thread */
     bool dry;
     fathom_gemm gemm;
     bool bf16; /* the encoder's products on bf16 operands */
@@ -24,8 +26,11 @@ struct fm_context {
 
 /* n_tasks calls of task(arg, i, worker), 0 <= worker < context->threads, in any order, in parallel.
  * Results must not depend on the order or on who runs what. */
-typedef void (*fm_task_fn)(void *arg, size_t i, int worker);
-void fm_parallel_for(const struct fm_context *context, size_t n_tasks, fm_task_fn task, void *arg);
+static inline void fm_parallel_for(const struct fm_context *context, size_t n_tasks, fm_task_fn task,
+                                   void *arg)
+{
+    fm_team_run(context->team, n_tasks, task, arg);
+}
 
 /* Reports a stage to the hook, with the time since the last report. No-op when dry. */
 void fm_report(struct fm_context *context, const char *name, const float *data, int ndim, int d0,

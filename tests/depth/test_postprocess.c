@@ -20,8 +20,10 @@ static float *run(enum fm_output_resize rule, const float *in, int in_width, int
     struct fm_output_config config = {.kind = FATHOM_KIND_RELATIVE_INVERSE, .resize = rule};
     float *out = malloc((size_t)width * height * sizeof *out);
     fathom_error err;
+    cr_assert_eq(fm_team_create(&context.team, threads, NULL), FATHOM_OK);
     cr_assert(fm_postprocess(&context, &config, in, in_width, in_height, out, width, height,
                              &err) == FATHOM_OK, "%s", err.message);
+    fm_team_destroy(&context.team);
     cr_assert(arena.high_water == 0, "scratch may not depend on the picture's size");
     return out;
 }

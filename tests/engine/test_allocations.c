@@ -94,11 +94,12 @@ static void check_model(const char *file, fathom_gemm gemm)
     const fathom_session_options options = {.threads = 2, .gemm = gemm};
     cr_assert_eq(fathom_model_open(&model, golden_path(file), &err), FATHOM_OK, "%s", err.message);
     cr_assert_eq(fathom_session_create(&s, model, 100, 80, &options, &err), FATHOM_OK);
-    fathom_session_destroy(&s); /* has started OpenMP's threads */
+    fathom_session_destroy(&s); /* has loaded OpenBLAS, if asked for */
     const long before = counted();
     cr_assert_eq(fathom_session_create(&s, model, 100, 80, &options, &err), FATHOM_OK);
-    cr_expect_eq(counted() - before, 2, "a session is %ld allocations, expected itself and its block",
-                 counted() - before);
+    const long made = counted() - before; /* the C library makes a few for a thread, some of them late */
+    cr_expect(made >= 3 && made <= 6, "a session is %ld allocations, expected itself, its block, its "
+              "team, and up to 3 of the C library for the thread", made);
     fathom_session_get_info(s, &info);
     const size_t pixels = (size_t)(info.net_width * info.net_height);
     float *input = calloc(3 * pixels, sizeof *input), *output = malloc(pixels * sizeof *output);

@@ -27,7 +27,9 @@ static void preprocess(const fathom_image *image, int w, int h, int threads, flo
     struct fm_arena arena = {.base = memory, .capacity = counting.high_water};
     memset(memory, 0xff, counting.high_water);
     context = (struct fm_context){.arena = &arena, .threads = threads};
+    cr_assert_eq(fm_team_create(&context.team, threads, NULL), FATHOM_OK);
     fm_preprocess(&context, &INPUT, image, w, h, out);
+    fm_team_destroy(&context.team);
     cr_assert(!arena.overflow);
     cr_assert_eq(arena.high_water, counting.high_water);
     cr_assert_eq(arena.used, 0);
@@ -149,8 +151,10 @@ static void postprocess(enum fm_output_resize resize, const float *in, int w, in
     struct fm_arena arena = {0}; /* nothing may come from it */
     struct fm_context context = {.arena = &arena, .threads = threads};
     fathom_error err;
+    cr_assert_eq(fm_team_create(&context.team, threads, NULL), FATHOM_OK);
     cr_assert_eq(fm_postprocess(&context, &config, in, w, h, out, ow, oh, &err), FATHOM_OK, "%s",
                  err.message);
+    fm_team_destroy(&context.team);
 }
 
 /* 1e-6 of the range: positions are float32, PyTorch's reference here is float64. At up to 28 samples

@@ -23,7 +23,9 @@ static float *run(const fathom_image *image, int width, int height, int threads)
     cr_assert(fm_arena_init(&arena, planned, NULL) == FATHOM_OK);
     context.dry = false;
     float *out = malloc((size_t)width * height * 3 * sizeof *out);
+    cr_assert_eq(fm_team_create(&context.team, threads, NULL), FATHOM_OK);
     fm_preprocess(&context, &config, image, width, height, out);
+    fm_team_destroy(&context.team);
     cr_assert(!arena.overflow && arena.used == 0 && arena.high_water == planned);
     fm_arena_destroy(&arena);
     return out;

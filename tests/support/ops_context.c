@@ -40,8 +40,10 @@ static void run_once(const struct op *op, const struct setting *s)
     struct fm_arena arena = {.base = memory, .capacity = planned};
     struct fm_context context = {.arena = &arena, .kernels = s->kernels, .threads = s->threads,
                                  .gemm = s->gemm};
+    cr_assert_eq(fm_team_create(&context.team, s->threads, NULL), FATHOM_OK);
     for (size_t i = 0; i < op->n; i++) op->y[i] = NAN;
     op->run(&context, op->arg);
+    fm_team_destroy(&context.team);
     cr_assert(!arena.overflow, "%s: more memory than the dry run's %zu bytes", op->name, planned);
     cr_assert_eq(arena.high_water, planned, "%s: used %zu bytes, planned %zu", op->name,
                  arena.high_water, planned);
