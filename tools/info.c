@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT
  * fathom info: what is in a weights file, or in a depth map that fathom wrote. */
+#define _POSIX_C_SOURCE 200809L
+
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "args.h"
 #include "commands.h"
@@ -317,15 +321,14 @@ enum content { CONTENT_UNREADABLE, CONTENT_FOREIGN, CONTENT_WEIGHTS, CONTENT_MAP
 static enum content content_of(const char *path)
 {
     unsigned char head[8] = {0};
-    FILE *file = fopen(path, "rb");
-    if (!file) return CONTENT_UNREADABLE;
-    errno = 0;
-    size_t size = fread(head, 1, sizeof head, file);
-    bool bad = ferror(file) != 0;
+    /* O_NONBLOCK: opening a FIFO must not hang; it has no effect on regular files */
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (file < 0) return CONTENT_UNREADABLE;
+    ssize_t size = read(file, head, sizeof head);
     int reason = errno;
-    fclose(file);
+    close(file);
     errno = reason;
-    if (bad) return CONTENT_UNREADABLE;
+    if (size < 0) return CONTENT_UNREADABLE;
     size_t length = strlen(path);
     if (memcmp(head, "\x89" "FTHM\r\n\x1a", 8) == 0) return CONTENT_WEIGHTS;
     /* A damaged file is best described by whoever reads the format. */

@@ -97,6 +97,20 @@ static void on_bytes(png_structp p, png_bytep data, size_t size)
     e->out->size += size;
 }
 
+static png_voidp on_malloc(png_structp p, png_alloc_size_t n)
+{
+    struct encoder *e = png_get_mem_ptr(p);
+    void *made = malloc(n);
+    if (!made) e->no_memory = 1;
+    return made;
+}
+
+static void on_free(png_structp p, png_voidp made)
+{
+    (void)p;
+    free(made);
+}
+
 static void on_flush(png_structp p) { (void)p; }
 
 static void write_texts(struct encoder *e)
@@ -137,17 +151,17 @@ fathom_status fm_png_encode(const struct fm_png *png, struct fm_bytes *out, fath
 {
     size_t row_bytes = (size_t)png->width * (size_t)(png->channels * png->bits / 8);
     struct encoder e = {.png = png, .out = out, .row = malloc(row_bytes)};
-    e.write = png_create_write_struct(PNG_LIBPNG_VER_STRING, &e, on_error, on_warning);
+    e.write = png_create_write_struct_2(PNG_LIBPNG_VER_STRING, &e, on_error, on_warning, &e, on_malloc,
+                                        on_free);
     if (e.write) e.info = png_create_info_struct(e.write);
     fathom_status status = FATHOM_OK;
-    if (!e.row || !e.info)
-        status = fm_fail_memory(err, row_bytes, "writing a PNG");
-    else if (write_png(&e) != 0)
-        status = e.no_memory ? fm_fail_memory(err, out->size, "a PNG file")
-                             : fm_fail(err, FATHOM_E_ARGUMENT,
-                                       "a map of %d x %d cannot be stored as PNG (%s): write .pfm "
-                                       "or .npy",
-                                       png->width, png->height, e.message);
+    const int failed = e.row && e.info && write_png(&e) != 0;
+    if (!e.row || !e.info || e.no_memory)
+        status = fm_fail_memory(err, row_bytes + out->size, "a PNG file");
+    else if (failed)
+        status = fm_fail(err, FATHOM_E_ARGUMENT,
+                         "a map of %d x %d cannot be stored as PNG (%s): write .pfm or .npy",
+                         png->width, png->height, e.message);
     png_destroy_write_struct(&e.write, &e.info);
     free(e.row);
     return status;

@@ -24,6 +24,7 @@ struct decoder {
     fathom_encoding *encoding;
     fathom_error *err;
     fathom_status status; /* set when we, not libpng, refuse */
+    int no_memory;        /* libpng goes on without, and says that the file is damaged */
     char message[128];
 };
 
@@ -46,6 +47,20 @@ static void on_bytes(png_structp p, png_bytep data, size_t size)
     if (size > d->size - d->at) png_error(p, "the file ends too early");
     memcpy(data, d->bytes + d->at, size);
     d->at += size;
+}
+
+static png_voidp on_malloc(png_structp p, png_alloc_size_t n)
+{
+    struct decoder *d = png_get_mem_ptr(p);
+    void *made = malloc(n);
+    if (!made) d->no_memory = 1;
+    return made;
+}
+
+static void on_free(png_structp p, png_voidp made)
+{
+    (void)p;
+    free(made);
 }
 
 static const char *find_text(const struct decoder *d, const char *key)
@@ -160,12 +175,14 @@ fathom_status fm_decode_png16(const char *name, const unsigned char *bytes, size
 {
     struct decoder d = {.name = name, .bytes = bytes, .size = size, .map = map,
                         .encoding = encoding, .err = err};
-    d.read = png_create_read_struct(PNG_LIBPNG_VER_STRING, &d, on_error, on_warning);
+    d.read = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &d, on_error, on_warning, &d, on_malloc,
+                                       on_free);
     if (d.read) d.info = png_create_info_struct(d.read);
     fathom_status status = FATHOM_OK;
-    if (!d.info)
-        status = fm_fail_memory(err, 0, "reading a PNG");
-    else if (read_png(&d) != 0)
+    const int failed = d.info && read_png(&d) != 0;
+    if (!d.info || d.no_memory)
+        status = fm_fail_memory(err, size, "reading a PNG");
+    else if (failed)
         status = d.status ? d.status
                           : fm_fail(err, FATHOM_E_FORMAT, "%s: damaged or truncated PNG (%s)", name,
                                     d.message);

@@ -184,7 +184,10 @@ static fathom_status write_file(const char *path, const struct fm_bytes *b, fath
         return fm_fail(err, FATHOM_E_IO, "%s: is a directory, a file name was expected", path);
     if (!S_ISREG(st.st_mode)) return write_special(path, b, err);
     char *target = realpath(path, NULL); /* a link stays, the file it leads to is replaced */
-    fathom_status status = write_replacing(target ? target : path, b, err);
+    if (!target)
+        return fm_fail(err, errno == ENOMEM ? FATHOM_E_MEMORY : FATHOM_E_IO,
+                       "%s: cannot be followed: %s", path, strerror(errno));
+    fathom_status status = write_replacing(target, b, err);
     free(target);
     return status;
 }

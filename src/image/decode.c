@@ -31,6 +31,17 @@
 #pragma GCC diagnostic ignored "-Wswitch-enum"
 #pragma GCC diagnostic ignored "-Wswitch-default"
 #endif
+
+/* stb_image tries one format after the other, and its reason is that of the last: a lack of memory must
+ * be remembered here. */
+static _Thread_local int no_memory;
+
+static void *remember(void *p, size_t n)
+{
+    if (!p && n) no_memory = 1;
+    return p;
+}
+
 #define STB_IMAGE_IMPLEMENTATION
 #define STB_IMAGE_STATIC
 #define STBI_ONLY_JPEG
@@ -44,8 +55,8 @@
 #define STBI_MAX_DIMENSIONS 65535
 /* Zeroed memory: a damaged JPEG may use tables and blocks that it never defined. Zero tables decode
  * as zeros, where old bytes of the heap made stb_image 2.27 read anywhere. */
-#define STBI_MALLOC(size) calloc(1, size)
-#define STBI_REALLOC(p, size) realloc(p, size)
+#define STBI_MALLOC(size) remember(calloc(1, size), size)
+#define STBI_REALLOC(p, size) remember(realloc(p, size), size)
 #define STBI_FREE(p) free(p)
 #include <stb/stb_image.h>
 #if defined(__GNUC__)
@@ -88,14 +99,14 @@ static fathom_status fail_stb(const struct fm_source *source, const struct strea
                               fathom_error *err)
 {
     const char *reason = stbi_failure_reason(), *format = fm_picture_format_name(source->format);
+    if (no_memory)
+        return fm_fail(err, FATHOM_E_MEMORY, "%s: out of memory while decoding this %s",
+                       source->name, format);
     if (s->starved)
         return fm_fail(err, FATHOM_E_IMAGE,
                        "%s: truncated %s: the file ends at byte %zu, inside its picture: copy it "
                        "again",
                        source->name, format, source->size);
-    if (reason && strcmp(reason, "outofmem") == 0)
-        return fm_fail(err, FATHOM_E_MEMORY, "%s: out of memory while decoding this %s",
-                       source->name, format);
     if (reason && strcmp(reason, "too large") == 0)
         return fm_fail(err, FATHOM_E_TOO_LARGE,
                        "%s: this %s needs over 2 GB to decode: scale it down", source->name,
@@ -231,6 +242,7 @@ fathom_status fm_decode_stb(const struct fm_source *source, fathom_image *image,
 {
     struct stream s = {.bytes = source->bytes, .size = source->size};
     int width = 0, height = 0, channels = 0;
+    no_memory = 0;
     if (!stbi_info_from_callbacks(&stream_calls, &s, &width, &height, &channels))
         return fail_stb(source, &s, err);
     if (source->format == FM_BMP && height < 0 && height > INT_MIN)

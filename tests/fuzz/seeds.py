@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: MIT
+"""Writes the first files of the corpus: python3 tests/fuzz/seeds.py [FOLDER]
+
+Needs numpy (weights/format.py does). Added by hand: what fuzzing found, and pictures of 19 x 17 pixels
+by Pillow, of the kinds that are not written here (colour JPEGs, GIF, palettes)."""
+import os
+import struct
+import sys
+import zlib
+
+import numpy as np
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.dont_write_bytecode = True
+sys.path[:0] = [os.path.join(HERE, "..", "cli"), os.path.join(HERE, "..", "..", "weights")]
+
+import media  # noqa: E402
+from format import Writer  # noqa: E402
+
+CONFIG = """model.name=fuzz
+model.family=Depth Anything V2
+model.licence=MIT
+model.source=seeds.py
+model.source_sha256=0
+model.converter=seeds.py
+input.size=4
+input.multiple=2
+input.rule=lower_bound
+input.interpolation=cubic
+input.mean=0.485,0.456,0.406
+input.std=0.229,0.224,0.225
+encoder.type=vit
+encoder.patch=2
+encoder.grid=2,3
+encoder.dim=4
+encoder.heads=2
+encoder.blocks=4
+encoder.prefix_tokens=1
+encoder.ffn=mlp
+encoder.ffn_dim=3
+encoder.norm_eps=1e-06
+encoder.layer_scale=1
+encoder.pos_resample=bicubic
+encoder.pos_offset=0.1
+encoder.taps=0,1,2,3
+encoder.tap_norm=1
+reassemble.readout=ignore
+reassemble.channels=1,2,3,4
+fusion.channels=2
+head.mid_channels=1
+head.channels=3
+head.upsample=input
+head.activation=relu
+output.kind=relative_inverse
+output.max_depth=1
+output.resize=bilinear_corners
+"""
+METRIC = {"encoder.ffn": "swiglu", "encoder.layer_scale": "0", "encoder.tap_norm": "0",
+          "encoder.patch": "1", "input.multiple": "3", "head.activation": "sigmoid",
+          "output.kind": "metric", "output.max_depth": "80", "output.resize": "bicubic"}
+
+
+def shapes(config):
+    """Name and shape of every tensor, as weights/FORMAT.md lists them."""
+    def number(key):
+        return int(config[key])
+
+    d, m, p = (number("encoder." + key) for key in ("dim", "ffn_dim", "patch"))
+    f, g, h = number("fusion.channels"), number("head.mid_channels"), number("head.channels")
+    rows, columns = map(int, config["encoder.grid"].split(","))
+    channels = list(map(int, config["reassemble.channels"].split(",")))
+    swiglu = config["encoder.ffn"] == "swiglu"
+    layers = [("pretrained.patch_embed.proj", [d, 3 * p * p], d)]
+    plain = [("pretrained.cls_token", [d]), ("pretrained.pos_embed", [1 + rows * columns, d]),
+             ("pretrained.norm.weight", [d]), ("pretrained.norm.bias", [d])]
+    for i in range(number("encoder.blocks")):
+        block = f"pretrained.blocks.{i}."
+        plain += [(block + name, [d]) for name in ("norm1.weight", "norm1.bias", "norm2.weight",
+                                                   "norm2.bias")]
+        if number("encoder.layer_scale"):
+            plain += [(block + "ls1.gamma", [d]), (block + "ls2.gamma", [d])]
+        first, last = ("mlp.w12", "mlp.w3") if swiglu else ("mlp.fc1", "mlp.fc2")
+        wide = 2 * m if swiglu else m
+        layers += [(block + "attn.qkv", [3 * d, d], 3 * d), (block + "attn.proj", [d, d], d),
+                   (block + first, [wide, d], wide), (block + last, [d, m], d)]
+    head, scratch = "depth_head.", "depth_head.scratch."
+    for k, c in enumerate(channels):
+        layers.append((f"{head}projects.{k}", [c, d], c))
+        plain.append((f"{scratch}layer{k + 1}_rn.weight", [f, 3, 3, c]))
+        net = f"{scratch}refinenet{k + 1}."
+        layers.append((net + "out_conv", [f, f], f))
+        layers += [(f"{net}resConfUnit{u}.conv{v}", [f, 3, 3, f], f)
+                   for u in ((1, 2) if k < 3 else (2,)) for v in (1, 2)]
+    a, b, _, c = channels
+    layers += [(head + "resize_layers.0", [4, 4, a, a], a), (head + "resize_layers.1", [2, 2, b, b], b),
+               (head + "resize_layers.3", [c, 3, 3, c], c),
+               (scratch + "output_conv1", [g, 3, 3, f], g),
+               (scratch + "output_conv2.0", [h, 3, 3, g], h), (scratch + "output_conv2.2", [1, h], 1)]
+    for name, shape, bias in layers:
+        plain += [(name + ".weight", shape), (name + ".bias", [bias])]
+    return plain
+
+
+def model(path, changes, dtype):
+    config = dict(line.split("=", 1) for line in CONFIG.splitlines())
+    config.update(changes)
+    kept = ("bias", "gamma", "cls_token", "pos_embed", "norm.weight", "norm1.weight", "norm2.weight")
+    specs = [(name, tuple(shape), "f32" if name.endswith(kept) else dtype)
+             for name, shape in shapes(config)]
+    rng = np.random.default_rng(1)
+    with Writer(path, config, specs) as out:
+        for name, shape, _ in specs:
+            out.write(name, rng.integers(-64, 65, shape) / 64)
+
+
+def stored(width, height, bits, kind, texts=(), body=b"", level=0):
+    """A PNG; level 0 keeps the pixels visible to a fuzzer."""
+    step = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[kind] * bits
+    rows = b"".join(bytes([y % 5]) + bytes((x * 9 + y) % 256 for x in range((width * step + 7) // 8))
+                    for y in range(height))
+    head = struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0)
+    chunks = [(b"IHDR", head)] + [(b"tEXt", key + b"\0" + value) for key, value in texts]
+    if kind == 3:
+        chunks += [(b"PLTE", bytes(range(48))), (b"tRNS", b"\0\x80")]
+    chunks += [(b"IDAT", zlib.compress(rows, level)), (b"IEND", b"")]
+    return media.PNG_MAGIC + b"".join(media.png_chunk(*chunk) for chunk in chunks)
+
+
+def interlaced(width, height):
+    """8-bit grey in the seven passes of Adam7."""
+    rows = b""
+    for x, y, right, down in ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4),
+                              (1, 0, 2, 2), (0, 1, 1, 2)):
+        columns = len(range(x, width, right))
+        rows += b"".join(b"\0" + bytes(range(columns)) for _ in range(y, height, down) if columns)
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 1)
+    return media.PNG_MAGIC + b"".join(media.png_chunk(*chunk) for chunk in (
+        (b"IHDR", head), (b"IDAT", zlib.compress(rows, 0)), (b"IEND", b"")))
+
+
+def bmp(bits, height=3, compression=0):
+    row = bytes(range(4 * ((5 * bits + 31) // 32)))
+    palette = bytes(range(64)) if bits <= 8 else b""
+    head = struct.pack("<IiiHHIIiiII", 40, 5, height, 1, bits, compression, 0, 0, 0,
+                       16 if bits <= 8 else 0, 0)
+    return (b"BM" + struct.pack("<IHHI", 54 + len(palette) + len(row) * abs(height), 0, 0,
+                                54 + len(palette)) + head + palette + row * abs(height))
+
+
+def tga(kind, bits, body):
+    mapped = kind in (1, 9)
+    return (struct.pack("<BBBHHBHHHHBB", 0, mapped, kind, 0, 4 if mapped else 0, 24 if mapped else 0,
+                        0, 0, 4, 2, bits, 0x20) + (bytes(12) if mapped else b"") + body)
+
+
+def gif():
+    """4 x 4, interlaced, with a transparent colour: clear, four codes, end in 3-bit codes."""
+    return (b"GIF89a" + struct.pack("<HHBBB", 4, 4, 0x91, 0, 0) + bytes(range(12))
+            + b"\x21\xf9\x04\x01\0\0\x02\0" + b"\x2c" + struct.pack("<HHHHB", 0, 0, 4, 4, 0x40)
+            + b"\x02\x05\x84\x8f\xa9\xcb\x05\0;")
+
+
+def pictures():
+    turned = media.jpeg_turned()
+    yield "grey.jpg", turned
+    yield "cut.jpg", turned[:-30]
+    for name, bits, kind in (("grey1", 1, 0), ("grey16", 16, 0), ("rgb8", 8, 2), ("palette4", 4, 3),
+                             ("greya8", 8, 4), ("rgba16", 16, 6)):
+        yield name + ".png", stored(5, 6, bits, kind)
+    yield "packed.png", stored(40, 30, 8, 2, level=9)
+    yield "interlaced.png", interlaced(9, 5)
+    yield "large.png", stored(1025, 1024, 8, 0, level=9)  # over max_pixels
+    yield "24.bmp", bmp(24)
+    yield "8.bmp", bmp(8, -3)
+    yield "4.bmp", bmp(4)
+    yield "16.bmp", bmp(16)
+    yield "32.bmp", bmp(32)
+    yield "rgb.tga", tga(2, 24, bytes(range(24)))
+    yield "rle.tga", tga(10, 32, b"\x83abcd\x03" + bytes(16))
+    yield "mapped.tga", tga(1, 8, bytes(8))
+    yield "15.tga", tga(2, 15, bytes(16))
+    yield "a.gif", gif()
+    yield "a.ppm", media.ppm(3, 2)
+    yield "16.pgm", b"P5 # a comment\n2 2 65535\n" + bytes(range(8))
+
+
+MEANING = [(b"fathom:kind", b"relative_inverse"), (b"fathom:scale", b"0.5"),
+           (b"fathom:offset", b"-1e-3"), (b"fathom:first_code", b"1"), (b"fathom:model", b"m"),
+           (b"fathom:network_size", b"14x28")]
+
+
+def maps():
+    yield "relative.png", stored(4, 3, 16, 0, MEANING)
+    yield "metric.png", stored(3, 2, 16, 0, [(b"fathom:kind", b"metric")] + MEANING[1:], level=9)
+    yield "foreign.png", stored(4, 3, 16, 0)
+    values = struct.pack("<6f", 0, 1, -2.5, 1e30, 1e-40, 7)
+    yield "a.pfm", b"Pf\n3 2\n-1.0\n" + values
+    yield "big.pfm", b"Pf\r\n3  2\r\n1\r\n" + values
+    head = b"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }\n"
+    yield "1.npy", b"\x93NUMPY\1\0" + struct.pack("<H", len(head)) + head + values
+    yield "2.npy", b"\x93NUMPY\2\0" + struct.pack("<I", len(head)) + head + values
+
+
+def exifs():
+    for order, name in ((">", "MM"), ("<", "II")):
+        head = name.encode() + struct.pack(order + "HI", 42, 8)
+        for turn in (3, 6):
+            yield f"{name}{turn}", head + struct.pack(order + "HHHIHHI", 1, 0x112, 3, 1, turn, 0, 0)
+    yield "long", b"II" + struct.pack("<HIHHHIIHHIII", 42, 8, 2, 0x100, 4, 1, 9, 0x112, 4, 1, 8, 0)
+    yield "nested", b"Exif\0\0MM\0*\0\0\0\x08\0\1\1\x12\0\3\0\0\0\1\0\x08"
+    yield "far", b"II*\0\xfe\xff\xff\xff"
+    yield "many", b"MM\0*\0\0\0\x08\xff\xff" + bytes(24)
+
+
+def configs():
+    yield "nothing", b"\n"
+    yield "metric", b"output.kind=metric\nhead.activation=sigmoid\noutput.max_depth=80\n"
+    yield "rules", b"input.rule=minimal\ninput.size=12\noutput.resize=bicubic\n"
+    yield "upper", b"input.rule=upper_bound\noutput.resize=bilinear\ninput.multiple=4\n"
+    yield "numbers", b"input.mean=-1e1,1E-22,10\ninput.std=1e-6,1000000,0.5\nencoder.norm_eps=1\n"
+    yield "vit", b"encoder.heads=4\nencoder.tap_norm=0\nencoder.pos_offset=1\nencoder.taps=0,1,3,2\n"
+    yield "large", b"encoder.patch=64\nencoder.dim=8192\nencoder.ffn_dim=65536\nencoder.blocks=256\n"
+    yield "digits", b"input.size=9007199254740993\n"
+    yield "whole", b"=" + CONFIG.encode()
+    yield "unended", b"=" + CONFIG.encode()[:-1]
+    yield "unknown", b"encoder.registers=4\n=x\nno equals\n"
+
+
+def main():
+    top = sys.argv[1] if len(sys.argv) > 1 else os.path.join(HERE, "corpus")
+    for target, files in (("image", pictures()), ("map", maps()), ("exif", exifs()),
+                          ("config", configs())):
+        os.makedirs(os.path.join(top, target), exist_ok=True)
+        for name, data in files:
+            with open(os.path.join(top, target, name), "wb") as file:
+                file.write(data)
+    os.makedirs(os.path.join(top, "weights"), exist_ok=True)
+    model(os.path.join(top, "weights", "relative.fathom"), {}, "f16")
+    model(os.path.join(top, "weights", "metric.fathom"), METRIC, "bf16")
+
+
+if __name__ == "__main__":
+    main()
