@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#define _GNU_SOURCE /* sched_setaffinity */
+#define _GNU_SOURCE /* sched_setaffinity, MAP_ANONYMOUS */
 #include "common.h"
 
 #include <math.h>
@@ -7,19 +7,33 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
 #include <zlib.h>
 
-/* One core: the library then starts no threads, which a fuzzer would only wait for. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define HAS_SANITIZER 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define HAS_SANITIZER 1
+#endif
+
+/* One core: threads would only wait for each other. */
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc;
     (void)argv;
-    cpu_set_t all, one;
+    cpu_set_t one;
     CPU_ZERO(&one);
-    if (sched_getaffinity(0, sizeof all, &all) != 0) return 0;
-    for (int i = 0; i < CPU_SETSIZE && !CPU_COUNT(&one); i++)
-        if (CPU_ISSET(i, &all)) CPU_SET(i, &one);
+    CPU_SET(sched_getcpu(), &one);
     sched_setaffinity(0, sizeof one, &one);
+#ifndef HAS_SANITIZER /* sanitizers need terabytes of addresses; the fuzzer has -malloc_limit_mb */
+    const struct rlimit limit = {(rlim_t)512 << 20, (rlim_t)512 << 20};
+    setrlimit(RLIMIT_AS, &limit);
+#endif
     return 0;
 }
 
@@ -34,6 +48,7 @@ void promise_error(fathom_status status, const fathom_error *err)
 {
     promise(status != FATHOM_OK, "a call failed that always must succeed");
     promise(err->status == status, "the error has another status than the call returned");
+    promise(status != FATHOM_E_MEMORY, "a small file that wants all memory");
     promise(memchr(err->message, 0, sizeof err->message) != NULL, "the sentence does not end");
     promise(err->message[0] != 0, "a failure without a sentence");
     for (const char *c = err->message; *c; c++)
@@ -64,6 +79,37 @@ uint8_t *exact_bytes(size_t size)
     promise(posix_memalign(&p, 64, size ? size : 1) == 0, "no memory for the input");
     return p;
 }
+
+#ifdef HAS_SANITIZER
+uint8_t *fenced_bytes(size_t size) { return exact_bytes(size); }
+
+void fenced_free(uint8_t *bytes, size_t size)
+{
+    (void)size;
+    free(bytes);
+}
+#else
+static size_t whole_pages(size_t size)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    return (size + page - 1) / page * page;
+}
+
+uint8_t *fenced_bytes(size_t size)
+{
+    const size_t usable = whole_pages(size), page = whole_pages(1);
+    uint8_t *p = mmap(NULL, usable + page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    promise(p != MAP_FAILED, "no memory for the input");
+    promise(usable == 0 || mprotect(p, usable, PROT_READ | PROT_WRITE) == 0, "no memory for the input");
+    return p + usable - size;
+}
+
+void fenced_free(uint8_t *bytes, size_t size)
+{
+    const size_t usable = whole_pages(size);
+    munmap(bytes + size - usable, usable + whole_pages(1));
+}
+#endif
 
 /* ---- checksums -------------------------------------------------------------------------------- */
 

@@ -12,7 +12,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv);
 /* Ends the process with a sentence unless `kept`. */
 void promise(int kept, const char *what);
 
-/* A failure must have a sentence in one line, and the status that was returned. */
+/* A failure must have a sentence in one line, the status that was returned, and another reason than
+ * that half a gigabyte was not enough. */
 void promise_error(fathom_status status, const fathom_error *err);
 
 /* Little-endian, as in weights files. */
@@ -23,6 +24,10 @@ void write_u64(uint8_t *p, uint64_t v);
 
 /* `size` bytes at a multiple of 64 and not one more, so that ASan sees the first byte too many. */
 uint8_t *exact_bytes(size_t size);
+
+/* The same, not aligned, for builds without ASan: behind the last byte lies a page without access. */
+uint8_t *fenced_bytes(size_t size);
+void fenced_free(uint8_t *bytes, size_t size);
 
 /* Writes the checksums of header, config, directory and tensors, as far as they lie inside, and the
  * file's size: mutations shall reach what lies behind the checksums. */

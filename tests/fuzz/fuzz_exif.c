@@ -3,10 +3,9 @@
  * PNG. Damaged EXIF means upright: every picture must load, turned or not. */
 #include "common.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-/* Grey, 8 x 16, all of one colour. The block goes behind the first bytes: SOI, or signature and IHDR. */
+/* Grey, 8 x 16, all of one colour. The block goes behind the first bytes: SOI; signature and IHDR. */
 static const uint8_t jpeg[] = {
     0xff, 0xd8, 0xff, 0xdb, 0x00, 0x43, 0x00, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10,
     0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10,
@@ -31,7 +30,7 @@ static void load_with(const uint8_t *picture, size_t picture_size, size_t lead,
                       size_t trailer)
 {
     const size_t total = picture_size + frame_size + size + trailer;
-    uint8_t *file = exact_bytes(total), *to = file;
+    uint8_t *file = fenced_bytes(total), *to = file;
     fathom_image image;
     fathom_error err = {0};
     memcpy(to, picture, lead);
@@ -47,7 +46,7 @@ static void load_with(const uint8_t *picture, size_t picture_size, size_t lead,
     for (int i = 1; i < 8 * 16 * 3; i++)
         promise(image.rgb[i] == image.rgb[0], "the picture has other colours");
     fathom_image_free(&image);
-    free(file);
+    fenced_free(file, total);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

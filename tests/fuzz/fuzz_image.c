@@ -2,7 +2,6 @@
  * Input: a picture file; a PNG's checksums are made right. */
 #include "common.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { MOST = 1 << 20 };
@@ -31,10 +30,10 @@ static void load(const uint8_t *bytes, size_t size, const fathom_image_options *
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const fathom_image_options opt = {.max_pixels = MOST, .background = {255, 128, 0}};
-    uint8_t *bytes = exact_bytes(size);
+    uint8_t *bytes = fenced_bytes(size);
     if (size) memcpy(bytes, data, size);
     seal_png(bytes, size);
     load(bytes, size, &opt);
-    free(bytes);
+    fenced_free(bytes, size);
     return 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Runs a fuzz target on the files and folders that are named, each file's bytes once as they are and
- * once cut in half. For compilers without libFuzzer, and to see that what was once found stays found. */
+ * once cut in half. For compilers without libFuzzer; and what was once found stays found. */
 #define _DEFAULT_SOURCE /* d_name */
 #include "common.h"
 

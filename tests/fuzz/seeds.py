@@ -197,6 +197,7 @@ def maps():
     yield "a.pfm", b"Pf\n3 2\n-1.0\n" + values
     yield "big.pfm", b"Pf\r\n3  2\r\n1\r\n" + values
     head = b"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }\n"
+    yield "short.pfm", b"Pf\n99 99\n-1.0\n" + values
     yield "1.npy", b"\x93NUMPY\1\0" + struct.pack("<H", len(head)) + head + values
     yield "2.npy", b"\x93NUMPY\2\0" + struct.pack("<I", len(head)) + head + values
 
@@ -223,7 +224,25 @@ def configs():
     yield "digits", b"input.size=9007199254740993\n"
     yield "whole", b"=" + CONFIG.encode()
     yield "unended", b"=" + CONFIG.encode()[:-1]
+    yield "zero_heads", b"encoder.heads=0\n"
+    yield "zero_patch", b"encoder.patch=0\ninput.multiple=0\n"
+    yield "zero_deviation", b"input.std=0,0,0\nencoder.norm_eps=0\n"
+    yield "taps", b"encoder.taps=3,2,1,255\n"
+    yield "control", b"=\x1b[31mred\n"
     yield "unknown", b"encoder.registers=4\n=x\nno equals\n"
+
+
+def outside(whole):
+    """Weights whose parts lie outside of the file; the fuzz target seals them."""
+    def patched(*numbers):
+        data = bytearray(whole)
+        for at, number in numbers:
+            data[at:at + 8] = struct.pack("<Q", number)
+        return bytes(data)
+    entry = struct.unpack_from("<Q", whole, 40)[0]
+    yield "config", patched((24, 1 << 40))[:128]
+    yield "directory", patched((40, 1 << 40), (24, 64), (32, 8))[:128]
+    yield "tensor", patched((entry + 128, 1 << 40))
 
 
 def main():
@@ -237,6 +256,11 @@ def main():
     os.makedirs(os.path.join(top, "weights"), exist_ok=True)
     model(os.path.join(top, "weights", "relative.fathom"), {}, "f16")
     model(os.path.join(top, "weights", "metric.fathom"), METRIC, "bf16")
+    with open(os.path.join(top, "weights", "metric.fathom"), "rb") as file:
+        whole = file.read()
+    for name, data in outside(whole):
+        with open(os.path.join(top, "weights", name + "-outside"), "wb") as file:
+            file.write(data)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT
  * To be preloaded: memory runs out at the FATHOM_FAIL_AT-th request (counted from 1), for that one
  * request or, with FATHOM_FAIL_MODE=from, for it and all that follow. Counted is what the program, its
- * libraries and libc on their behalf ask for, and mapped files; not what the dynamic loader, OpenMP and
- * OpenBLAS take for themselves, who end the process when they get none. Who was refused is written to
- * the file FATHOM_FAIL_REPORT: if it is absent in the end, there were fewer requests. */
-#define _GNU_SOURCE /* dladdr, mmap64 */
+ * libraries and libc on their behalf ask for, mapped files, and threads; not what the dynamic loader,
+ * OpenMP and OpenBLAS take for themselves, who end the process when they get none. Who was refused is
+ * written to the file FATHOM_FAIL_REPORT: if it is absent in the end, there were fewer requests. */
+#define _GNU_SOURCE /* dladdr, mmap64, RTLD_NEXT */
 #undef _FILE_OFFSET_BITS /* with it mmap would be another name of mmap64 */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,4 +119,12 @@ void *mmap(void *at, size_t n, int protection, int flags, int fd, off_t offset)
 void *mmap64(void *at, size_t n, int protection, int flags, int fd, off64_t offset)
 {
     return map(__builtin_return_address(0), at, n, protection, flags, fd, (long)offset);
+}
+
+int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *arg)
+{
+    int (*create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+    if (refuse(__builtin_return_address(0))) return EAGAIN;
+    *(void **)&create = dlsym(RTLD_NEXT, "pthread_create");
+    return create(thread, attributes, run, arg);
 }

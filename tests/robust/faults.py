@@ -18,11 +18,6 @@ class Skip(Exception):
     pass
 
 
-def one_core():
-    """No threads are started then: OpenMP ends the process when it cannot start one."""
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-
-
 def without_override():
     """Root may read and write everything; without these capabilities it may not."""
     prctl = ctypes.CDLL(None).prctl
@@ -30,13 +25,12 @@ def without_override():
         prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP; others than root have none
 
 
-def run(*arguments, stdin=b"", env=None, prepare=one_core, timeout=60, **how):
+def run(*arguments, stdin=b"", env=None, prepare=None, timeout=60, **how):
     how.setdefault("stdout", subprocess.PIPE)
-    if "stdin" not in how and not hasattr(stdin, "fileno"):
-        how["input"] = stdin
     try:
-        done = subprocess.run([FATHOM, *arguments], stderr=subprocess.PIPE, timeout=timeout,
-                              env=dict(os.environ, **(env or {})), preexec_fn=prepare, **how)
+        done = subprocess.run([FATHOM, *arguments], input=stdin, stderr=subprocess.PIPE,
+                              timeout=timeout, env=dict(os.environ, **(env or {})),
+                              preexec_fn=prepare, **how)
     except subprocess.TimeoutExpired:
         raise AssertionError(f"hangs: {arguments}") from None
     return Result(done.returncode, done.stdout, done.stderr.decode("utf-8", "replace"))

@@ -6,7 +6,7 @@ import subprocess
 import time
 
 from faults import (EXIT_FILE, EXIT_PICTURE, FATHOM, GOLDEN, MODEL, depth, expect, expect_files, files,
-                    mount, one_core, picture, read, refused, run, unmount, without_override, write)
+                    mount, picture, read, refused, run, unmount, without_override, write)
 from harness import Result
 
 FORMATS = ("png", "pfm", "npy")
@@ -54,7 +54,6 @@ def test_full_disk_in_the_middle():
     picture(150, 150)
 
     def limited():
-        one_core()
         resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     refused(*depth("-o", "out.npy", "in.png"), prepare=limited, says=("large",))
@@ -205,7 +204,6 @@ def test_few_descriptors():
     bad = [write(f"bad{i}.png", read("0.png")[:50 + i]) for i in range(12)]
 
     def limited():
-        one_core()
         resource.setrlimit(resource.RLIMIT_NOFILE, (4, 4))
     result = run(*depth("-o", "maps", "--format", "npy", *bad, *names), prepare=limited)
     expect(result.code == 6 and len(result.err.splitlines()) == len(bad), result.code, result.err)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Memory that runs out at the first, second, ... request of a whole run of the command."""
+"""Memory, or threads, that run out at the first, second, ... request of a whole run of the command."""
 import os
 import resource
 
 import media
-from faults import (EXIT_MEMORY, MODEL, SHIM, Skip, depth, expect, files, one_core, picture, read,
+from faults import (EXIT_MEMORY, MODEL, SHIM, Skip, depth, expect, files, picture, read,
                     run, write)
 
 MANY = 2000  # requests; a run has about 60
@@ -35,6 +35,11 @@ def each_failure(*arguments, mode="once", **how):
     raise AssertionError("the run never got all it asked for")
 
 
+def says_why(result, where):
+    result.says()
+    expect("memory" in result.err or "threads" in result.err, where, repr(result.err))
+
+
 def check(result, expected, kept, outputs, where):
     """An optional request changes nothing; any other ends in code 4, a sentence, and no file."""
     left = {name: read(name) for name in files() if name not in kept}
@@ -44,7 +49,7 @@ def check(result, expected, kept, outputs, where):
     else:
         expect(result.code == EXIT_MEMORY, where, f"exit {EXIT_MEMORY} expected, {result.code} found:",
                repr(result.err))
-        result.says("emory")
+        says_why(result, where)
         expect(not left, where, "files left:", sorted(left))
 
 
@@ -91,7 +96,7 @@ def test_memory_depth_of_two_in_a_new_folder():
         seen.add(result.code)
         expect(result.code in (0, EXIT_MEMORY, 6), where, f"exit {result.code}", result.err)
         if result.code:
-            result.says("emory")
+            says_why(result, where)
         written = [name for name in files() if name not in kept]
         expect(set(written) <= {"x/y/a.png", "x/y/b.png"}, where, written)
         expect(len(written) == {0: 2, EXIT_MEMORY: 0, 6: 1}[result.code], where, result.code, written)
@@ -143,7 +148,6 @@ def test_memory_limit():
         raise Skip("a sanitizer's address space cannot be limited")
 
     def limited():
-        one_core()
         resource.setrlimit(resource.RLIMIT_AS, (1 << 29, 1 << 29))
     result = run("info", "--size", "4096", "--threads", "1", MODEL, prepare=limited)
     expect(result.code == EXIT_MEMORY, result.code, result.err)

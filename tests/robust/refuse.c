@@ -4,7 +4,9 @@
 #undef _FILE_OFFSET_BITS /* with it mmap would be another name of mmap64 */
 #include "robust/refuse.h"
 
+#include <dlfcn.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -111,5 +113,24 @@ int munmap(void *at, size_t n)
 {
     __atomic_sub_fetch(&live, 1, __ATOMIC_RELAXED);
     return (int)syscall(SYS_munmap, at, n);
+}
+
+int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *arg)
+{
+    int (*create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+    if (refuse()) return EAGAIN;
+    *(void **)&create = dlsym(RTLD_NEXT, "pthread_create");
+    const int failed = create(thread, attributes, run, arg);
+    if (!failed) __atomic_add_fetch(&live, 1, __ATOMIC_RELAXED);
+    return failed;
+}
+
+int pthread_join(pthread_t thread, void **result)
+{
+    int (*join)(pthread_t, void **);
+    *(void **)&join = dlsym(RTLD_NEXT, "pthread_join");
+    const int failed = join(thread, result);
+    if (!failed) __atomic_sub_fetch(&live, 1, __ATOMIC_RELAXED);
+    return failed;
 }
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Memory of this process that runs out when told to. */
+ * Memory and threads of this process that run out when told to. */
 #ifndef FM_REFUSE_H
 #define FM_REFUSE_H
 
@@ -12,7 +12,7 @@ void refuse_from(long k, int all);
 /* Whether a request was refused since. */
 int refused(void);
 
-/* Blocks and mapped files that are not yet released. */
+/* Blocks, mapped files and threads that are not yet released. */
 long alive(void);
 
 #endif

@@ -19,7 +19,6 @@ sys.path.insert(0, os.path.join(HERE, "..", "cli"))
 import namespace  # noqa: E402
 
 namespace.enter()
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads disturb what is timed
 
 import faults_files  # noqa: E402
 import faults_memory  # noqa: E402
