@@ -12,6 +12,10 @@
 /* deflate cannot shrink more than 1032 times: a larger claim is false */
 #define MAX_RATIO 1032
 
+/* libpng allocates and clears what a chunk's length says before it reads: up to 2 GB for a file of 60
+ * bytes. What it needs for rows and zlib is less. */
+enum { MAX_BLOCK = 1 << 24, MAX_CHUNK = 1 << 20, MAX_CHUNKS = 64 };
+
 /* All that is alive across libpng's longjmp. */
 struct decoder {
     const char *name;
@@ -52,6 +56,7 @@ static void on_bytes(png_structp p, png_bytep data, size_t size)
 static png_voidp on_malloc(png_structp p, png_alloc_size_t n)
 {
     struct decoder *d = png_get_mem_ptr(p);
+    if (n > MAX_BLOCK) return NULL; /* the chunk is left out, or the file found too short */
     void *made = malloc(n);
     if (!made) d->no_memory = 1;
     return made;
@@ -156,6 +161,9 @@ static fathom_status decode_row(const struct decoder *d, int y)
 static int read_png(struct decoder *d)
 {
     if (setjmp(png_jmpbuf(d->read))) return 1;
+    /* what compressed texts may become, and how many there may be */
+    png_set_chunk_malloc_max(d->read, MAX_CHUNK);
+    png_set_chunk_cache_max(d->read, MAX_CHUNKS);
     png_set_read_fn(d->read, d, on_bytes);
     png_set_crc_action(d->read, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
     png_read_info(d->read, d->info);

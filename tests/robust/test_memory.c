@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Every function that allocates, with its first, second, ... request for memory or a thread refused,
- * alone and with all that follow: FATHOM_E_MEMORY and a sentence (or success, where the memory was not needed), nothing to
- * release, nothing left, and the next call works. */
+ * alone and with all that follow: FATHOM_E_MEMORY and a sentence (or success, where it could do
+ * without), nothing to release, nothing left, and the next call works. */
 #define _POSIX_C_SOURCE 200809L
 #include "robust/refuse.h"
 #include "support/support.h"
@@ -36,7 +36,8 @@ static long sweep_mode(const char *what, call_fn call, const void *arg, int all)
         cr_expect_eq(status, FATHOM_E_MEMORY, "%s, request %ld%s: status %d: %s", what, k,
                      all ? " and on" : "", status, err.message);
         cr_expect_eq(err.status, status, "%s: the error has status %d", what, err.status);
-        cr_expect(strstr(err.message, "emory") || strstr(err.message, "threads"), "%s, request %ld: %s", what, k, err.message);
+        cr_expect(strstr(err.message, "emory") || strstr(err.message, "threads"),
+                  "%s, request %ld: %s", what, k, err.message);
     }
     cr_assert_lt(k, 10000, "%s never got all it asked for", what);
     return k - 1;
