@@ -65,16 +65,7 @@ static inline __attribute__((always_inline)) void bf16_tile_of(const struct fm_g
     float spill[MR][VF_PER_PANEL * VF];
     UNROLL for (int m = 0; m < MR; m++)
         UNROLL for (int v = 0; v < nv; v++) vf_store(&spill[m][v * VF], acc[m][v]);
-    for (int m = 0; m < t->rows; m++)
-        for (int j = 0; j < t->columns; j += VF) {
-            const int n = t->columns - j;
-            const vf r = finish(vf_load(&spill[m][j]), &t->ep, m, j, n);
-            const ptrdiff_t at = m * t->ldc + j;
-            if (t->c16 && n >= VF) vf_store_bf16(t->c16 + at, r);
-            else if (t->c16) vf_store_bf16_n(t->c16 + at, n, r);
-            else if (n >= VF) vf_store(t->c + at, r);
-            else vf_store_n(t->c + at, n, r);
-        }
+    finish_spilled(spill, t->rows, t->columns, &t->ep, t->c, t->c16, t->ldc);
 }
 
 static void gemm_tile_bf16(const struct fm_gemm_tile_bf16 *t)

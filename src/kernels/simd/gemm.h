@@ -42,7 +42,7 @@ static inline vf finish(vf v, const struct fm_epilogue *ep, int m, int j, int n)
 }
 
 /* The epilogue of a tile whose accumulators are still in registers. GELU is too long to unroll 24
- * times, so such tiles take the way over memory in tile_of. */
+ * times, so such tiles take the way over memory. */
 static inline __attribute__((always_inline)) void finish_tile(const struct fm_gemm_tile *t,
                                                               vf acc[MR][VF_PER_PANEL],
                                                               const int nv)
@@ -70,6 +70,23 @@ static inline __attribute__((always_inline)) void finish_tile(const struct fm_ge
             else vf_store_n(c, n, x);
         }
     }
+}
+
+/* The epilogue of a tile whose sums lie in memory, to c or, rounded to bf16, to c16. */
+static inline void finish_spilled(float spill[MR][VF_PER_PANEL * VF], int rows, int columns,
+                                  const struct fm_epilogue *ep, float *c, uint16_t *c16,
+                                  ptrdiff_t ldc)
+{
+    for (int m = 0; m < rows; m++)
+        for (int j = 0; j < columns; j += VF) {
+            const int n = columns - j;
+            const vf r = finish(vf_load(&spill[m][j]), ep, m, j, n);
+            const ptrdiff_t at = m * ldc + j;
+            if (c16 && n >= VF) vf_store_bf16(c16 + at, r);
+            else if (c16) vf_store_bf16_n(c16 + at, n, r);
+            else if (n >= VF) vf_store(c + at, r);
+            else vf_store_n(c + at, n, r);
+        }
 }
 
 static inline __attribute__((always_inline)) void tile_of(const struct fm_gemm_tile *t, const int nv)
@@ -105,14 +122,7 @@ static inline __attribute__((always_inline)) void tile_of(const struct fm_gemm_t
     float spill[MR][VF_PER_PANEL * VF];
     UNROLL for (int m = 0; m < MR; m++)
         UNROLL for (int v = 0; v < nv; v++) vf_store(&spill[m][v * VF], acc[m][v]);
-    for (int m = 0; m < t->rows; m++)
-        for (int j = 0; j < t->columns; j += VF) {
-            int n = t->columns - j;
-            vf r = finish(vf_load(&spill[m][j]), &t->ep, m, j, n);
-            float *c = t->c + m * t->ldc + j;
-            if (n >= VF) vf_store(c, r);
-            else vf_store_n(c, n, r);
-        }
+    finish_spilled(spill, t->rows, t->columns, &t->ep, t->c, NULL, t->ldc);
 }
 
 static void gemm_tile(const struct fm_gemm_tile *t)
