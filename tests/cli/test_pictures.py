@@ -56,9 +56,11 @@ def test_color():
 
 def test_same_bytes_for_any_thread_count():
     write("a.png", png(50, 41))
-    for threads in ("1", "2", "3"):
-        fathom("depth", "-m", MODEL, "--threads", threads, "a.png", "-o", threads + ".npy")
-    expect(read("1.npy") == read("2.npy") == read("3.npy"))
+    for precision in ("f32", "bf16"):
+        for threads in ("1", "2", "3"):
+            fathom("depth", "-m", MODEL, "--precision", precision, "--threads", threads, "a.png",
+                   "-o", threads + ".npy")
+        expect(read("1.npy") == read("2.npy") == read("3.npy"), precision)
 
 
 def test_streams():
