@@ -22,16 +22,18 @@
 #endif
 
 static long refuse_at, requests, live;
-static int refuse_all;
+static int refuse_all, hit;
 
 void refuse_from(long k, int all)
 {
-    requests = 0;
+    requests = hit = 0;
     refuse_all = all;
     refuse_at = k;
 }
 
-int refused(void) { return refuse_at > 0 && requests >= refuse_at; }
+void refuse_stop(void) { refuse_at = 0; }
+
+int refused(void) { return hit; }
 
 long alive(void) { return live; }
 
@@ -51,6 +53,7 @@ static int refuse(void)
     if (!refuse_at) return 0;
     requests++;
     if (requests < refuse_at || (requests > refuse_at && !refuse_all)) return 0;
+    hit = 1;
     errno = ENOMEM;
     return 1;
 }

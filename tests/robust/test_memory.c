@@ -13,7 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A call on `arg`: releases what it got, and after a failure checks that it got nothing. */
+/* A call on `arg` and refuse_stop(): releases what it got, and after a failure checks that it got
+ * nothing. */
 typedef fathom_status (*call_fn)(const void *arg, fathom_error *err);
 
 static long sweep_mode(const char *what, call_fn call, const void *arg, int all)
@@ -24,11 +25,10 @@ static long sweep_mode(const char *what, call_fn call, const void *arg, int all)
         const long before = alive();
         refuse_from(k, all);
         const fathom_status status = call(arg, &err);
-        const int reached = refused();
-        refuse_from(0, 0);
+        refuse_stop();
         cr_assert_eq(alive(), before, "%s, request %ld%s: %ld blocks left", what, k,
                      all ? " and on" : "", alive() - before);
-        if (!reached) {
+        if (!refused()) {
             cr_assert_eq(status, FATHOM_OK, "%s: %s", what, err.message);
             break;
         }
@@ -65,6 +65,7 @@ static fathom_status open_path(const void *path, fathom_error *err)
 {
     fathom_model *model = (fathom_model *)&model;
     const fathom_status status = fathom_model_open(&model, path, err);
+    refuse_stop();
     cr_expect(!status == !!model, "model %p after status %d", (void *)model, status);
     fathom_model_close(&model);
     return status;
@@ -75,6 +76,7 @@ static fathom_status open_memory(const void *arg, fathom_error *err)
     const struct weights_file *f = arg;
     fathom_model *model = (fathom_model *)&model;
     const fathom_status status = fathom_model_open_memory(&model, f->bytes, f->size, err);
+    refuse_stop();
     cr_expect(!status == !!model, "model %p after status %d", (void *)model, status);
     fathom_model_close(&model);
     return status;
@@ -93,6 +95,7 @@ static fathom_status create_session(const void *model, fathom_error *err)
     fathom_session *session = (fathom_session *)&session;
     const fathom_session_options opt = {.threads = 3};
     const fathom_status status = fathom_session_create(&session, model, 30, 40, &opt, err);
+    refuse_stop();
     cr_expect(!status == !!session, "session %p after status %d", (void *)session, status);
     fathom_session_destroy(&session);
     return status;
@@ -112,6 +115,7 @@ static fathom_status run_session(const void *arg, fathom_error *err)
     const struct use *use = arg;
     fathom_map map = {.values = use->values};
     const fathom_status status = fathom_session_run(use->session, &still, &map, err);
+    refuse_stop();
     if (status) cr_expect_eq(map.values, use->values, "a failed run left values");
     if (!use->values) fathom_map_free(&map);
     return status;
@@ -138,6 +142,7 @@ static fathom_status load(const void *path, fathom_error *err)
 {
     fathom_image image = {1, 1, pixels};
     const fathom_status status = fathom_image_load(&image, path, NULL, err);
+    refuse_stop();
     if (status)
         cr_expect(!image.rgb && !image.width && !image.height, "a failed load left a picture");
     fathom_image_free(&image);
@@ -170,6 +175,7 @@ static fathom_status encode(const void *format, fathom_error *err)
     void *bytes = pixels;
     size_t size = 1;
     const fathom_status status = fathom_map_encode(&made, &opt, &bytes, &size, NULL, err);
+    refuse_stop();
     cr_expect(!status == !!bytes && !status == (size > 0), "bytes %p, %zu after status %d", bytes,
               size, status);
     free(bytes);
@@ -187,6 +193,7 @@ Test(memory, encode)
 static fathom_status write_file(const void *path, fathom_error *err)
 {
     const fathom_status status = fathom_map_write(&made, path, NULL, NULL, err);
+    refuse_stop();
     cr_expect_eq(access(path, F_OK) == 0, status == FATHOM_OK, "%s: there or not, status %d",
                  (const char *)path, status);
     unlink(path);
@@ -198,6 +205,7 @@ static fathom_status read_file(const void *path, fathom_error *err)
     fathom_map map = {.values = made.values};
     fathom_encoding encoding;
     const fathom_status status = fathom_map_read(&map, path, &encoding, err);
+    refuse_stop();
     if (status) cr_expect(!map.values && !map.width, "a failed read left a map");
     else cr_expect_eq(map.values[20], 20.0f, "a wrong value was read");
     fathom_map_free(&map);
