@@ -2,7 +2,6 @@
  * A session: one block of memory, planned by a dry run of the whole pipeline, and the runs in it. */
 #include "engine/model.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -132,7 +131,7 @@ void fathom_session_destroy(fathom_session **session)
 {
     if (!session || !*session) return;
     fm_team_destroy(&(*session)->context.team);
-    if (!(*session)->arena.counting) fm_arena_destroy(&(*session)->arena);
+    fm_arena_destroy(&(*session)->arena);
     free(*session);
     *session = NULL;
 }
