@@ -173,7 +173,9 @@ FATHOM_API void fathom_image_free(fathom_image *image);
 typedef struct fathom_session fathom_session;
 
 /* A tensor between two stages, valid during the callback only. f32, row-major.
- * [3, H, W] for "input", [N, D] for tokens (class token first), [h, w, C] for feature maps. */
+ * [3, H, W] for "input", [N, D] for tokens (class token first), [h, w, C] for feature maps. A model
+ * with a convolution stem reports "stem.0" to "stem.2" before "embed"; the first two are its taps 0 and
+ * 1, so it has no "tap.0", "tap.1", "reassemble.0" and "reassemble.1". */
 typedef struct fathom_stage {
     const char *name; /* "input", "embed", "block.3", "tap.0", "reassemble.2", "fusion.0", ... */
     int ndim;

@@ -46,6 +46,7 @@ def licence(family, size):
 # One row per tensor. shape: numbers and symbols as in a checkpoint. layout: how the file stores it.
 #   D width   L blocks   M hidden width of the FFN   P patch   T tokens of the stored grid, with cls
 #   C0..C3 reassemble channels   F fusion channels   G head.mid_channels   H head.channels
+#   S0..S2 channels of a convolution stem   Q = P/4, its first patch
 # A pair (n, "D") means n*D.
 Tensor = namedtuple("Tensor", "name shape layout")
 
@@ -84,6 +85,7 @@ NORM = [
     Tensor("pretrained.norm.weight", ("D",), "same"),
     Tensor("pretrained.norm.bias", ("D",), "same"),
 ]
+STEM_STAGES = 3  # the first two are taps
 # Trained with, never read by the forward pass: dropped, and not missed.
 UNUSED = re.compile(r"pretrained\.mask_token|"
                     r"depth_head\.scratch\.refinenet4\.resConfUnit1\.conv[12]\.(weight|bias)")
@@ -96,9 +98,27 @@ def block_schema(index, ffn, layer_scale):
     return [row._replace(name=f"pretrained.blocks.{index}.{row.name}") for row in rows]
 
 
-def head_schema():
+def stem_schema(stem_blocks):
+    """stem_blocks: residual blocks of each stage. Last comes the linear layer to tokens."""
+    def conv(name, out, inputs, kernel=3):
+        layout = "conv3" if kernel == 3 else "patch"
+        return [Tensor(name + ".weight", (out, inputs, kernel, kernel), layout),
+                Tensor(name + ".bias", (out,), "same")]
+
+    rows = []
+    for i, blocks in enumerate(stem_blocks):
+        stage, channels = f"pretrained.patch_embed.stages.{i}.", f"S{i}"
+        rows += conv(stage + "down", channels, f"S{i - 1}" if i else 3, 3 if i else "Q")
+        for j in range(blocks):
+            for k in (1, 2):
+                rows += conv(f"{stage}blocks.{j}.conv{k}", channels, channels)
+    return rows + [Tensor("pretrained.patch_embed.proj.weight", ("D", f"S{STEM_STAGES - 1}"), "same"),
+                   Tensor("pretrained.patch_embed.proj.bias", ("D",), "same")]
+
+
+def head_schema(stem=False):
     rows, scratch = [], "depth_head.scratch."
-    for k in range(4):
+    for k in range(2 if stem else 0, 4):  # the stem's two taps come at their size
         channels, name = f"C{k}", f"depth_head.resize_layers.{k}"
         rows.append(Tensor(f"depth_head.projects.{k}.weight", (channels, "D", 1, 1), "conv1"))
         rows.append(Tensor(f"depth_head.projects.{k}.bias", (channels,), "same"))
@@ -129,12 +149,13 @@ def head_schema():
     ]
 
 
-def schema(blocks, ffn, layer_scale):
-    """All tensors in pipeline order, which is also their order in the file."""
-    rows = list(TOKENS)
+def schema(blocks, ffn, layer_scale, stem_blocks=()):
+    """All tensors in pipeline order, which is also their order in the file. stem_blocks: of a residual
+    convolution stem, empty without one."""
+    rows = stem_schema(stem_blocks) + TOKENS[2:] if stem_blocks else list(TOKENS)
     for index in range(blocks):
         rows += block_schema(index, ffn, layer_scale)
-    return rows + NORM + head_schema()
+    return rows + NORM + head_schema(bool(stem_blocks))
 
 
 # ---- names in Hugging Face checkpoints ---------------------------------------------------------
@@ -259,7 +280,7 @@ def stored(values, layout):
 
 
 def unstored(values, layout, patch):
-    """The inverse of stored(): the checkpoint's layout again."""
+    """The inverse of stored(): the checkpoint's layout again. patch: side of layout "patch"."""
     if layout == "token":
         return values.reshape(1, 1, -1)
     if layout == "table":

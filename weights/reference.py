@@ -25,13 +25,24 @@ def numbers(text, kind=int):
     return [kind(part) for part in text.split(",")]
 
 
+def stem_blocks(config):
+    """Residual blocks of each stage of the convolution stem; empty without a stem."""
+    residual = config.get("encoder.stem", "none") == "residual"
+    return numbers(config["encoder.stem_blocks"]) if residual else []
+
+
+def first_patch(config):
+    """Side of the squares of pixels that the first layer sees."""
+    return int(config["encoder.patch"]) // (4 if stem_blocks(config) else 1)
+
+
 def load_model(path, dtype=torch.float32):
     """The config, and the weights in the official names and layouts."""
     with Reader(path) as file:
         config = file.config
         rows = families.schema(int(config["encoder.blocks"]), config["encoder.ffn"],
-                               config["encoder.layer_scale"] == "1")
-        patch = int(config["encoder.patch"])
+                               config["encoder.layer_scale"] == "1", stem_blocks(config))
+        patch = first_patch(config)
         weights = {row.name: torch.from_numpy(np.ascontiguousarray(
             families.unstored(file.tensor(row.name), row.layout, patch))).to(dtype) for row in rows}
     return config, weights
@@ -52,13 +63,32 @@ def position_table(config, table, h, w):
     return torch.cat([table[:1], grid[0].reshape(-1, h * w).T])
 
 
-def embed(config, weights, image):
-    """[3, H, W] -> [N, D]"""
-    patch = int(config["encoder.patch"])
-    x = F.conv2d(image[None], weights["pretrained.patch_embed.proj.weight"],
-                 weights["pretrained.patch_embed.proj.bias"], stride=patch)[0]
-    h, w = x.shape[1:]
-    x = torch.cat([weights["pretrained.cls_token"][0], x.flatten(1).T])
+def patches(config, weights, name, image):
+    """[1, 3, H, W] -> [1, C, H/p, W/p]"""
+    return F.conv2d(image, weights[name + ".weight"], weights[name + ".bias"],
+                    stride=first_patch(config))
+
+
+def stem(config, weights, image):
+    """[1, 3, H, W] -> maps [1, S0, 4h, 4w], [1, S1, 2h, 2w], [1, S2, h, w]"""
+    x, maps = image, []
+    for i, blocks in enumerate(stem_blocks(config)):
+        stage = f"pretrained.patch_embed.stages.{i}."
+        x = conv(weights, stage + "down", x, 2) if i else patches(config, weights, stage + "down", x)
+        for j in range(blocks):
+            name = f"{stage}blocks.{j}."
+            x = x + conv(weights, name + "conv2", F.relu(conv(weights, name + "conv1", x)))
+        maps.append(x)
+    return maps
+
+
+def embed(config, weights, image, maps):
+    """[1, 3, H, W], or the stem's maps -> [N, D]"""
+    name = "pretrained.patch_embed.proj"
+    x = maps[-1] if maps else patches(config, weights, name, image)
+    h, w = x.shape[2:]
+    x = x[0].flatten(1).T                                                # [h*w, S2 or D]
+    x = torch.cat([weights["pretrained.cls_token"][0], linear(weights, name, x) if maps else x])
     return x + position_table(config, weights["pretrained.pos_embed"][0], h, w)
 
 
@@ -136,11 +166,11 @@ def head(config, weights, path, size):
     """Finest path -> (output_conv1's map, depth map [H, W])"""
     name = "depth_head.scratch.output_conv"
     first = conv(weights, name + "1", path)
-    x = F.relu(conv(weights, name + "2.0", upsample(first, size)))
-    x = conv(weights, name + "2.2", x)[0, 0]
-    if config["head.activation"] == "sigmoid":
-        return first, torch.sigmoid(x) * float(config["output.max_depth"])
-    return first, F.relu(x)
+    x = first if config["head.upsample"] == "output" else upsample(first, size)
+    x = conv(weights, name + "2.2", F.relu(conv(weights, name + "2.0", x)))
+    sigmoid, most = config["head.activation"] == "sigmoid", float(config["output.max_depth"])
+    x = torch.sigmoid(x) * most if sigmoid else F.relu(x)
+    return first, (upsample(x, size) if config["head.upsample"] == "output" else x)[0, 0]
 
 
 def forward(config, weights, image):
@@ -153,18 +183,22 @@ def forward(config, weights, image):
         stages[name] = x[0].permute(1, 2, 0)  # [1, C, h, w] -> [h, w, C]
         return x
 
-    x = stages["embed"] = embed(config, weights, image)
+    maps = [keep(f"stem.{i}", x) for i, x in enumerate(stem(config, weights, image[None]))]
+    x = stages["embed"] = embed(config, weights, image[None], maps)
     taps = numbers(config["encoder.taps"])
     for index in range(max(taps) + 1):
         x = stages[f"block.{index}"] = block(config, weights, index, x)
 
     levels = []
     for k, index in enumerate(taps):
-        tap = stages[f"block.{index}"]
-        if config["encoder.tap_norm"] == "1":
-            tap = layer_norm(config, weights, "pretrained.norm", tap)
-        stages[f"tap.{k}"] = tap[1:]
-        level = keep(f"reassemble.{k}", reassemble(weights, k, tap[1:], h, w))
+        if maps and k < 2:  # the stem's first two stages are taps at their level's size
+            level = maps[k]
+        else:
+            tap = stages[f"block.{index}"]
+            if config["encoder.tap_norm"] == "1":
+                tap = layer_norm(config, weights, "pretrained.norm", tap)
+            stages[f"tap.{k}"] = tap[1:]
+            level = keep(f"reassemble.{k}", reassemble(weights, k, tap[1:], h, w))
         levels.append(keep(f"rn.{k}", conv(weights, f"depth_head.scratch.layer{k + 1}_rn", level)))
 
     path = keep("fusion.3", fuse(weights, 4, levels[3], None, levels[2].shape[2:]))

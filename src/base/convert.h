@@ -20,16 +20,16 @@ static inline float fm_bits_float(uint32_t u)
 
 static inline float fm_bf16_float(uint16_t h) { return fm_bits_float((uint32_t)h << 16); }
 
-/* IEEE binary16 to binary32, exact, subnormals included. */
+/* IEEE binary16 to binary32, exact, subnormals included. The bits moved into place are the value
+ * times 2^-112; without branches compilers make vectors of it. */
 static inline float fm_f16_float(uint16_t h)
 {
-    uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = (h >> 10) & 31, mantissa = h & 1023;
-    if (exponent == 0) { /* zero or subnormal: mantissa * 2^-24 */
-        float f = (float)mantissa * 0x1p-24f;
-        return sign ? -f : f;
-    }
-    if (exponent == 31) return fm_bits_float(sign | 0x7f800000u | mantissa << 13);
-    return fm_bits_float(sign | (exponent + 112) << 23 | mantissa << 13);
+    const uint32_t sign = (uint32_t)(h & 0x8000) << 16, rest = (uint32_t)(h & 0x7fff) << 13;
+    const float f = fm_bits_float(rest) * 0x1p112f;
+    uint32_t u;
+    memcpy(&u, &f, sizeof u);
+    u = rest < 0x0f800000u ? u : rest | 0x7f800000u; /* infinity, NaN */
+    return fm_bits_float(sign | u);
 }
 
 /* Round to nearest even; subnormals become zero and NaN quiet, as vcvtneps2bf16 does it. */

@@ -4,10 +4,31 @@
 
 #include <stdio.h>
 
+/* Finest path to depth. The last two convolutions come after the upsampling, or (FM_HEAD_OUTPUT) at
+ * the path's size: a quarter of the work where the path has half the output's sides. */
+static void run_head(struct fm_context *context, const struct fm_dpt *dpt,
+                     const struct fm_feature *path, int height, int width, float *out)
+{
+    const struct fm_dpt_config *c = &dpt->config;
+    struct fm_feature mid = fm_feature_alloc(context, path->h, path->w, c->head_mid);
+    fm_conv3x3(context, &dpt->conv1, path, 1, &mid, NULL); /* no activation here */
+    fm_report(context, "head.conv1", mid.data, 3, mid.h, mid.w, mid.c);
+    if (c->upsample == FM_HEAD_OUTPUT) {
+        struct fm_feature small = fm_feature_alloc(context, path->h, path->w, 1);
+        struct fm_feature full = {out, height, width, 1};
+        fm_upsample_conv_head(context, &mid, &dpt->conv2, &dpt->conv3, c->activation, c->scale,
+                              small.h, small.w, small.data);
+        fm_upsample(context, &small, &full);
+    } else {
+        fm_upsample_conv_head(context, &mid, &dpt->conv2, &dpt->conv3, c->activation, c->scale,
+                              height, width, out);
+    }
+    fm_report(context, "head", out, 2, height, width, 1);
+}
+
 void fm_dpt_forward(struct fm_context *context, const struct fm_dpt *dpt,
                     const struct fm_tap taps[FM_TAPS], int height, int width, float *out)
 {
-    const struct fm_dpt_config *c = &dpt->config;
     const size_t mark = fm_arena_mark(context->arena);
     struct fm_feature level[FM_TAPS];
     char name[32];
@@ -23,10 +44,6 @@ void fm_dpt_forward(struct fm_context *context, const struct fm_dpt *dpt,
         fm_report(context, name, path.data, 3, path.h, path.w, path.c);
     }
 
-    struct fm_feature mid = fm_feature_alloc(context, path.h, path.w, c->head_mid);
-    fm_conv3x3(context, &dpt->conv1, &path, 1, &mid, NULL); /* no activation here */
-    fm_report(context, "head.conv1", mid.data, 3, mid.h, mid.w, mid.c);
-    fm_upsample_conv_head(context, &mid, &dpt->conv2, &dpt->conv3, c->activation, c->scale, height, width, out);
-    fm_report(context, "head", out, 2, height, width, 1);
+    run_head(context, dpt, &path, height, width, out);
     fm_arena_release(context->arena, mark);
 }

@@ -2,14 +2,16 @@
  * The dense prediction decoder (Ranftl et al. 2021, section 3): reassemble, fusion, head.
  *
  *   taps 0..3 -> reassemble: [4h,4w,C0] [2h,2w,C1] [h,w,C2] [h/2,w/2,C3] -> 3x3 -> [.,.,F]
- *   -> fusion 3 (coarsest) to 0 -> [8h,8w,F] -> head -> [H, W] */
+ *   -> fusion 3 (coarsest) to 0 -> [8h,8w,F] -> head -> [H, W]
+ *
+ * A tap without a projection (of a convolution stem) is a map of its level's size and channels. */
 #ifndef FM_DPT_H
 #define FM_DPT_H
 
 #include "vit/vit.h"
 
 enum fm_readout { FM_READOUT_IGNORE };
-enum fm_head_upsample { FM_HEAD_TO_INPUT };
+enum fm_head_upsample { FM_HEAD_INPUT, FM_HEAD_OUTPUT }; /* what is brought to full size */
 
 struct fm_dpt_config {
     enum fm_readout readout;
@@ -33,7 +35,7 @@ struct fm_fusion {
 
 struct fm_dpt {
     struct fm_dpt_config config;
-    struct fm_weights project[FM_TAPS]; /* 1x1, D -> Ck */
+    struct fm_weights project[FM_TAPS]; /* 1x1, D -> Ck; no data: the tap is at its level already */
     struct fm_weights up4, up2, down;   /* resize_layers 0 (deconv 4), 1 (deconv 2), 3 (3x3 / 2) */
     struct fm_weights rn[FM_TAPS];      /* 3x3, Ck -> F, no bias */
     struct fm_fusion fusion[FM_TAPS];   /* 0 is the finest: refinenet1 */

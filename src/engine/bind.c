@@ -131,11 +131,29 @@ static void bind_block(struct binder *b, const struct fm_vit_config *c, int i,
     }
 }
 
+static void bind_stem(struct binder *b, const struct fm_vit_config *c, struct fm_stem_stage *stem)
+{
+    const int p = c->patch / FM_STEM_SCALE;
+    for (int i = 0; i < FM_STEM_STAGES; i++) {
+        const int s = c->stem_channels[i];
+        snprintf(b->prefix, sizeof b->prefix, "pretrained.patch_embed.stages.%d.", i);
+        stem[i].down = i == 0 ? linear(b, "down", s, 3 * p * p)
+                              : conv3x3(b, "down", 1, s, c->stem_channels[i - 1]);
+        for (int j = 0; j < c->stem_blocks[i]; j++) {
+            snprintf(b->prefix, sizeof b->prefix, "pretrained.patch_embed.stages.%d.blocks.%d.", i, j);
+            stem[i].block[j].conv1 = conv3x3(b, "conv1", 1, s, s);
+            stem[i].block[j].conv2 = conv3x3(b, "conv2", 1, s, s);
+        }
+    }
+}
+
 static void bind_vit(struct binder *b, struct fm_vit *vit)
 {
     const struct fm_vit_config *c = &vit->config;
+    if (c->stem) bind_stem(b, c, vit->stem);
     strcpy(b->prefix, "pretrained.");
-    vit->patch = linear(b, "patch_embed.proj", c->dim, 3 * c->patch * c->patch);
+    vit->patch = linear(b, "patch_embed.proj", c->dim,
+                        c->stem ? c->stem_channels[FM_STEM_STAGES - 1] : 3 * c->patch * c->patch);
     vit->cls_token = values(b, "cls_token", c->dim, 0);
     vit->pos_embed = values(b, "pos_embed", 1 + c->grid_h * c->grid_w, c->dim);
     vit->norm_weight = values(b, "norm.weight", c->dim, 0);
@@ -155,18 +173,21 @@ static void bind_fusion(struct binder *b, int level, int channels, struct fm_fus
     f->out = linear(b, "out_conv", channels, channels);
 }
 
-static void bind_dpt(struct binder *b, int dim, struct fm_dpt *dpt)
+/* The first `ready` taps are maps at their level already and need no layer. */
+static void bind_dpt(struct binder *b, int dim, int ready, struct fm_dpt *dpt)
 {
     const struct fm_dpt_config *c = &dpt->config;
     const int *ch = c->channels;
     char name[32];
     strcpy(b->prefix, "depth_head.");
-    for (int k = 0; k < FM_TAPS; k++) {
+    for (int k = ready; k < FM_TAPS; k++) {
         snprintf(name, sizeof name, "projects.%d", k);
         dpt->project[k] = linear(b, name, ch[k], dim);
     }
-    dpt->up4 = deconv(b, "resize_layers.0", 4, ch[0]);
-    dpt->up2 = deconv(b, "resize_layers.1", 2, ch[1]);
+    if (ready == 0) {
+        dpt->up4 = deconv(b, "resize_layers.0", 4, ch[0]);
+        dpt->up2 = deconv(b, "resize_layers.1", 2, ch[1]);
+    }
     dpt->down = conv3x3(b, "resize_layers.3", 1, ch[3], ch[3]);
     strcpy(b->prefix, "depth_head.scratch.");
     for (int k = 0; k < FM_TAPS; k++) {
@@ -189,7 +210,7 @@ fathom_status fm_model_bind(fathom_model *model, const char *name, fathom_error 
     if (!model->vit.block)
         return fm_fail_memory(err, (size_t)c->vit.blocks * sizeof *model->vit.block, "the blocks");
     bind_vit(&b, &model->vit);
-    bind_dpt(&b, c->vit.dim, &model->dpt);
+    bind_dpt(&b, c->vit.dim, c->vit.stem ? FM_STEM_TAPS : 0, &model->dpt);
     if (b.n_complaints)
         return fm_fail(err, FATHOM_E_MODEL, "%s: %zu tensor%s do not fit the config: %s%s", name,
                        b.n_complaints, b.n_complaints > 1 ? "s" : "", b.complaints,

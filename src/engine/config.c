@@ -7,6 +7,7 @@
 #include <string.h>
 
 enum form { TEXT, INTEGER, REAL, DOUBLE, CHOICE };
+enum presence { ALWAYS, OPTIONAL, WITH_STEM }; /* optional choices default to their first name */
 
 struct key {
     const char *name;
@@ -15,6 +16,7 @@ struct key {
     double least, most;  /* of each number */
     const char *choices; /* names in the enum's order, separated by spaces */
     size_t offset;       /* of the first value in struct fm_config */
+    enum presence presence;
 };
 
 #define AT(field) offsetof(struct fm_config, field)
@@ -46,12 +48,16 @@ static const struct key KEYS[] = {
     {"encoder.pos_offset", DOUBLE, 1, 0, 1, NULL, AT(vit.pos_offset)},
     {"encoder.taps", INTEGER, FM_TAPS, 0, 255, NULL, AT(vit.taps)},
     {"encoder.tap_norm", INTEGER, 1, 0, 1, NULL, AT(vit.tap_norm)},
+    {"encoder.stem", CHOICE, 1, 0, 0, "none residual", AT(vit.stem), OPTIONAL},
+    {"encoder.stem_channels", INTEGER, FM_STEM_STAGES, 1, 8192, NULL, AT(vit.stem_channels), WITH_STEM},
+    {"encoder.stem_blocks", INTEGER, FM_STEM_STAGES, 0, FM_STEM_MAX_BLOCKS, NULL, AT(vit.stem_blocks),
+     WITH_STEM},
     {"reassemble.readout", CHOICE, 1, 0, 0, "ignore", AT(dpt.readout)},
     {"reassemble.channels", INTEGER, FM_TAPS, 1, 8192, NULL, AT(dpt.channels)},
     {"fusion.channels", INTEGER, 1, 1, 8192, NULL, AT(dpt.fusion)},
     {"head.mid_channels", INTEGER, 1, 1, 8192, NULL, AT(dpt.head_mid)},
     {"head.channels", INTEGER, 1, 1, FM_HEAD_MAX_CHANNELS, NULL, AT(dpt.head_out)},
-    {"head.upsample", CHOICE, 1, 0, 0, "input", AT(dpt.upsample)},
+    {"head.upsample", CHOICE, 1, 0, 0, "input output", AT(dpt.upsample)},
     {"head.activation", CHOICE, 1, 0, 0, "relu sigmoid", AT(dpt.activation)},
     {"output.kind", CHOICE, 1, 0, 0, "relative_inverse metric", AT(kind)},
     {"output.max_depth", REAL, 1, 1e-6, 1e6, NULL, AT(output.max_depth)},
@@ -160,17 +166,61 @@ static fathom_status read_value(struct fm_config *config, const struct key *key,
     }
 }
 
+/* Keys that are missing, or there without the stem that they speak of. */
+static fathom_status check_presence(const struct fm_config *c, const unsigned char *seen,
+                                    const char *name, fathom_error *err)
+{
+    for (size_t i = 0; i < N_KEYS; i++) {
+        const enum presence p = KEYS[i].presence;
+        if (!seen[i] && (p == ALWAYS || (p == WITH_STEM && c->vit.stem)))
+            return fm_fail(err, FATHOM_E_MODEL, "%s: config key %s is missing", name, KEYS[i].name);
+        if (seen[i] && p == WITH_STEM && !c->vit.stem)
+            return fm_fail(err, FATHOM_E_MODEL,
+                           "%s: config key %s is there without encoder.stem=residual", name,
+                           KEYS[i].name);
+    }
+    return FATHOM_OK;
+}
+
+static fathom_status check_taps(const struct fm_vit_config *v, const char *name, fathom_error *err)
+{
+    const int first = v->stem ? FM_STEM_TAPS : 0;
+    for (int k = 0; k < first; k++)
+        if (v->taps[k] != k)
+            return fm_fail(err, FATHOM_E_MODEL,
+                           "%s: encoder.taps must begin with 0,1, the stem's stages", name);
+    for (int k = first; k < FM_TAPS; k++)
+        if (v->taps[k] >= v->blocks || (k > first && v->taps[k] <= v->taps[k - 1]))
+            return fm_fail(err, FATHOM_E_MODEL,
+                           "%s: encoder.taps must ascend and be below encoder.blocks=%d", name,
+                           v->blocks);
+    return FATHOM_OK;
+}
+
+static fathom_status check_stem(const struct fm_config *c, const char *name, fathom_error *err)
+{
+    const struct fm_vit_config *v = &c->vit;
+    if (v->patch % FM_STEM_SCALE != 0)
+        return fm_fail(err, FATHOM_E_MODEL,
+                       "%s: encoder.patch %d is not a multiple of %d, which a stem needs", name,
+                       v->patch, FM_STEM_SCALE);
+    for (int k = 0; k < FM_STEM_TAPS; k++)
+        if (c->dpt.channels[k] != v->stem_channels[k])
+            return fm_fail(err, FATHOM_E_MODEL,
+                           "%s: reassemble.channels begins with %d,%d, encoder.stem_channels with "
+                           "%d,%d: they must be the same", name, c->dpt.channels[0],
+                           c->dpt.channels[1], v->stem_channels[0], v->stem_channels[1]);
+    return FATHOM_OK;
+}
+
 static fathom_status check_together(const struct fm_config *c, const char *name, fathom_error *err)
 {
     const struct fm_vit_config *v = &c->vit;
     if (v->dim % v->heads != 0)
         return fm_fail(err, FATHOM_E_MODEL, "%s: encoder.dim %d is not a multiple of heads %d", name,
                        v->dim, v->heads);
-    for (int k = 0; k < FM_TAPS; k++)
-        if (v->taps[k] >= v->blocks || (k > 0 && v->taps[k] <= v->taps[k - 1]))
-            return fm_fail(err, FATHOM_E_MODEL,
-                           "%s: encoder.taps must ascend and be below encoder.blocks=%d", name,
-                           v->blocks);
+    FM_TRY(check_taps(v, name, err));
+    if (v->stem) FM_TRY(check_stem(c, name, err));
     if (c->input.multiple % v->patch != 0)
         return fm_fail(err, FATHOM_E_MODEL,
                        "%s: input.multiple %d is not a multiple of encoder.patch %d", name,
@@ -198,9 +248,7 @@ fathom_status fm_config_parse(struct fm_config *config, const struct fm_containe
             return fm_fail(err, FATHOM_E_MODEL, "%s: config key %s is there twice", name, key->name);
         FM_TRY(read_value(config, key, strchr(line, '=') + 1, name, err));
     }
-    for (size_t i = 0; i < N_KEYS; i++)
-        if (!seen[i])
-            return fm_fail(err, FATHOM_E_MODEL, "%s: config key %s is missing", name, KEYS[i].name);
+    FM_TRY(check_presence(config, seen, name, err));
     config->output.kind = config->kind == 0 ? FATHOM_KIND_RELATIVE_INVERSE : FATHOM_KIND_METRIC;
     config->dpt.scale = config->output.max_depth;
     return check_together(config, name, err);

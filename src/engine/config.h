@@ -17,7 +17,7 @@ struct fm_config {
     int kind; /* index of output.kind's choices; output.kind is what counts */
 };
 
-/* Every key must be there once, known, in range, and fit the others. */
+/* Every key must be there once (some are optional), known, in range, and fit the others. */
 fathom_status fm_config_parse(struct fm_config *config, const struct fm_container *container,
                               const char *name, fathom_error *err);
 

@@ -1,31 +1,43 @@
 /* SPDX-License-Identifier: MIT */
 #include "ops/winograd.h"
 
+#include <string.h>
+
+enum { CHUNK = 64 }; /* channels transformed at a time: long runs in each of the 16 planes */
+
 /* U = G g G^T of one output channel: g [3][3][in] -> u [16][out][in] at row `o`. */
 static void transform_weights(void *arg, size_t o, int worker)
 {
     (void)worker;
     const struct fm_winograd *t = arg;
     const struct fm_weights *w = &t->weights;
-    const ptrdiff_t in = w->in / 9, out = w->out, first = (ptrdiff_t)o * w->in;
-    float *u = t->scratch + (ptrdiff_t)o * in;
-    for (ptrdiff_t c = 0; c < in; c++) {
-        float h[4][3];
-        for (int j = 0; j < 3; j++) {
-            const float g0 = fm_weight(w->data, w->type, first + j * in + c);
-            const float g1 = fm_weight(w->data, w->type, first + (3 + j) * in + c);
-            const float g2 = fm_weight(w->data, w->type, first + (6 + j) * in + c);
-            h[0][j] = g0;
-            h[1][j] = 0.5f * (g0 + g1 + g2);
-            h[2][j] = 0.5f * (g0 - g1 + g2);
-            h[3][j] = g2;
+    const ptrdiff_t in = w->in / 9, plane = w->out * in;
+    for (ptrdiff_t first = 0; first < in; first += CHUNK) {
+        const ptrdiff_t n = in - first < CHUNK ? in - first : CHUNK;
+        float g[9][CHUNK], h[4][3][CHUNK], u[4][CHUNK];
+        float *to = t->scratch + (ptrdiff_t)o * in + first;
+        for (int j = 0; j < 9; j++) {
+            const ptrdiff_t at = (ptrdiff_t)o * w->in + j * in + first;
+            for (ptrdiff_t c = 0; c < n; c++) g[j][c] = fm_weight(w->data, w->type, at + c);
         }
+        for (int j = 0; j < 3; j++)
+            for (ptrdiff_t c = 0; c < n; c++) {
+                const float g0 = g[j][c], g1 = g[3 + j][c], g2 = g[6 + j][c];
+                h[0][j][c] = g0;
+                h[1][j][c] = 0.5f * (g0 + g1 + g2);
+                h[2][j][c] = 0.5f * (g0 - g1 + g2);
+                h[3][j][c] = g2;
+            }
         for (int i = 0; i < 4; i++) {
-            float *to = u + 4 * i * out * in + c;
-            to[0] = h[i][0];
-            to[out * in] = 0.5f * (h[i][0] + h[i][1] + h[i][2]);
-            to[2 * out * in] = 0.5f * (h[i][0] - h[i][1] + h[i][2]);
-            to[3 * out * in] = h[i][2];
+            for (ptrdiff_t c = 0; c < n; c++) {
+                const float h0 = h[i][0][c], h1 = h[i][1][c], h2 = h[i][2][c];
+                u[0][c] = h0;
+                u[1][c] = 0.5f * (h0 + h1 + h2);
+                u[2][c] = 0.5f * (h0 - h1 + h2);
+                u[3][c] = h2;
+            }
+            for (int j = 0; j < 4; j++)
+                memcpy(to + (4 * i + j) * plane, u[j], (size_t)n * sizeof(float));
         }
     }
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
- * Picture -> tokens: a linear layer on every P x P patch, the class token, the position. */
+ * Picture -> tokens: a linear layer on every patch, the class token, the position. */
 #include "vit/vit.h"
 
 #include <string.h>
 
 struct gather {
-    const float *input; /* [3, gh*P, gw*P] */
-    float *patches;     /* [gh*gw, 3*P*P], values in order (channel, y, x) */
+    const float *input; /* [3, gh*p, gw*p] */
+    float *patches;     /* [gh*gw, 3*p*p], values in order (channel, y, x) */
     int gh, gw, patch;
 };
 
@@ -23,18 +23,26 @@ static void gather_task(void *arg, size_t row, int worker)
                        p * sizeof(float));
 }
 
-void fm_vit_embed(struct fm_context *context, const struct fm_vit *vit, const float *pos,
-                  const float *input, int gh, int gw, float *x)
+void fm_vit_patches(struct fm_context *context, const struct fm_weights *w, const float *input,
+                    int gh, int gw, int p, float *y, const struct fm_epilogue *ep)
 {
-    const size_t dim = (size_t)vit->config.dim, n = (size_t)gh * (size_t)gw;
-    const size_t mark = fm_arena_mark(context->arena);
-    float *patches = fm_arena_alloc(context->arena, n, (size_t)vit->patch.in * sizeof(float));
-    struct gather g = {input, patches, gh, gw, vit->config.patch};
-    if (!context->dry) {
-        fm_parallel_for(context, (size_t)gh, gather_task, &g);
-        for (size_t i = 0; i < dim; i++) x[i] = vit->cls_token[i] + pos[i];
-    }
-    struct fm_epilogue ep = {.residual = context->dry ? NULL : pos + dim, .ldr = vit->config.dim};
-    fm_linear(context, &vit->patch, patches, (int)n, context->dry ? NULL : x + dim, &ep);
+    const size_t mark = fm_arena_mark(context->arena), n = (size_t)gh * (size_t)gw;
+    float *patches = fm_arena_alloc(context->arena, n, (size_t)w->in * sizeof(float));
+    struct gather g = {input, patches, gh, gw, p};
+    if (!context->dry) fm_parallel_for(context, (size_t)gh, gather_task, &g);
+    fm_linear(context, w, patches, (int)n, y, ep);
     fm_arena_release(context->arena, mark);
+}
+
+void fm_vit_embed(struct fm_context *context, const struct fm_vit *vit, const float *pos,
+                  const float *from, int gh, int gw, float *x)
+{
+    const struct fm_vit_config *c = &vit->config;
+    const size_t dim = (size_t)c->dim;
+    if (!context->dry)
+        for (size_t i = 0; i < dim; i++) x[i] = vit->cls_token[i] + pos[i];
+    float *y = context->dry ? NULL : x + dim;
+    const struct fm_epilogue ep = {.residual = context->dry ? NULL : pos + dim, .ldr = c->dim};
+    if (c->stem) fm_linear(context, &vit->patch, from, gh * gw, y, &ep);
+    else fm_vit_patches(context, &vit->patch, from, gh, gw, c->patch, y, &ep);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The encoder: tokens through all blocks, a tap after each of four of them. */
+ * The encoder: tokens through all blocks, a tap after each of four of them. With a stem, its first two
+ * stages are the first two taps. */
 #include "vit/vit.h"
 
 #include <stdio.h>
@@ -22,25 +23,46 @@ static void fill_tap(struct fm_context *context, const struct fm_vit *vit, const
     }
 }
 
+/* [1 + gh*gw, D] from the picture, by way of the stem if there is one. */
+static void make_tokens(struct fm_context *context, const struct fm_vit *vit, const float *pos,
+                        const float *input, int gh, int gw, const struct fm_tap *taps, float *x)
+{
+    const struct fm_vit_config *c = &vit->config;
+    const size_t mark = fm_arena_mark(context->arena);
+    if (c->stem) {
+        struct fm_feature last = fm_feature_alloc(context, gh, gw, c->stem_channels[2]);
+        struct fm_feature maps[FM_STEM_STAGES] = {taps[0].map, taps[1].map, last};
+        fm_vit_stem(context, vit, input, maps);
+        input = last.data;
+    }
+    fm_vit_embed(context, vit, pos, input, gh, gw, x);
+    fm_report(context, "embed", x, 2, c->prefix_tokens + gh * gw, c->dim, 1);
+    fm_arena_release(context->arena, mark);
+}
+
 void fm_vit_forward(struct fm_context *context, const struct fm_vit *vit, const float *pos,
                     const float *input, int gh, int gw, struct fm_tap taps[FM_TAPS])
 {
     const struct fm_vit_config *c = &vit->config;
-    const int n = c->prefix_tokens + gh * gw;
+    const int n = c->prefix_tokens + gh * gw, stem_taps = c->stem ? FM_STEM_TAPS : 0;
     const size_t row = (size_t)c->dim * sizeof(float);
     float *tokens[FM_TAPS];
     char name[32];
-    for (int k = 0; k < FM_TAPS; k++) {
+    for (int k = 0; k < stem_taps; k++) {
+        const int scale = FM_STEM_SCALE >> k;
+        taps[k].map = fm_feature_alloc(context, scale * gh, scale * gw, c->stem_channels[k]);
+        taps[k].token = NULL;
+    }
+    for (int k = stem_taps; k < FM_TAPS; k++) {
         taps[k].map = fm_feature_alloc(context, gh, gw, c->dim);
         taps[k].token = tokens[k] = fm_arena_alloc(context->arena, 1, row);
     }
     const size_t mark = fm_arena_mark(context->arena);
     float *x = fm_arena_alloc(context->arena, (size_t)n, row);
 
-    fm_vit_embed(context, vit, pos, input, gh, gw, x);
-    fm_report(context, "embed", x, 2, n, c->dim, 1);
+    make_tokens(context, vit, pos, input, gh, gw, taps, x);
     const int last = c->taps[FM_TAPS - 1]; /* blocks after the last tap have no effect */
-    for (int i = 0, k = 0; i <= last; i++) {
+    for (int i = 0, k = stem_taps; i <= last; i++) {
         fm_vit_block(context, c, &vit->block[i], x, n);
         snprintf(name, sizeof name, "block.%d", i);
         fm_report(context, name, x, 2, n, c->dim, 1);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * Vision transformer encoder (Dosovitskiy et al. 2021, section 3.1; DINOv2's LayerScale).
  *
- *   input [3, H, W] -> patches [N-1, 3*P*P] -> tokens [N, D] (class token first, + position)
+ *   input [3, H, W] -> patches [N-1, 3*P*P], or a stem's map [N-1, S2]
+ *   -> tokens [N, D] (class token first, + position)
  *   -> blocks: x += ls1 * proj(attention(norm1 x)); x += ls2 * ffn(norm2 x)
  *   -> four taps. */
 #ifndef FM_VIT_H
@@ -10,18 +11,21 @@
 #include "ops/ops.h"
 
 enum { FM_TAPS = 4 };
+/* Stage i of a stem has FM_STEM_SCALE >> i pixels along a patch's side; the first two are taps. */
+enum { FM_STEM_STAGES = 3, FM_STEM_SCALE = 4, FM_STEM_TAPS = 2, FM_STEM_MAX_BLOCKS = 16 };
 
 /* What an encoder hands to the reassemble stage: a feature map, and the class token or NULL.
  * Every encoder ends in four of these; it is the only thing dpt/ knows of it. */
 struct fm_tap {
     struct fm_feature map;
-    const float *token; /* [map.c], for readouts that use it */
+    const float *token; /* [map.c], for readouts that use it; NULL: a stem's map has none */
 };
 
 enum fm_ffn { FM_FFN_MLP, FM_FFN_SWIGLU };
 enum fm_pos_resample { FM_POS_BICUBIC };
 
 enum fm_encoder_type { FM_ENCODER_VIT };
+enum fm_stem_type { FM_STEM_NONE, FM_STEM_RESIDUAL };
 
 struct fm_vit_config {
     enum fm_encoder_type type;
@@ -33,8 +37,20 @@ struct fm_vit_config {
     int layer_scale; /* 0: the factor is 1 */
     enum fm_pos_resample pos_resample;
     double pos_offset; /* added to the grid before its ratio to the stored one; see position.c */
-    int taps[FM_TAPS]; /* block indices, ascending */
-    int tap_norm;      /* the final norm is applied to taps */
+    int taps[FM_TAPS]; /* block indices, ascending; with a stem the first two are its stages 0, 1 */
+    int tap_norm;      /* the final norm is applied to taps of blocks */
+    enum fm_stem_type stem;
+    int stem_channels[FM_STEM_STAGES], stem_blocks[FM_STEM_STAGES];
+};
+
+/* x + conv2(relu(conv1(x))) */
+struct fm_stem_block {
+    struct fm_weights conv1, conv2; /* 3x3, S -> S */
+};
+
+struct fm_stem_stage {
+    struct fm_weights down; /* stage 0 [S0, 3*(P/4)^2], of patches; 1, 2 a 3x3 of stride 2 */
+    struct fm_stem_block block[FM_STEM_MAX_BLOCKS];
 };
 
 struct fm_vit_block {
@@ -46,7 +62,8 @@ struct fm_vit_block {
 
 struct fm_vit {
     struct fm_vit_config config;
-    struct fm_weights patch;           /* [D, 3*P*P] */
+    struct fm_stem_stage stem[FM_STEM_STAGES]; /* empty without one */
+    struct fm_weights patch;            /* [D, 3*P*P]; with a stem [D, S2] */
     const float *cls_token, *pos_embed; /* [D], [1 + grid_h*grid_w, D] */
     const float *norm_weight, *norm_bias;
     struct fm_vit_block *block;        /* [blocks] */
@@ -60,9 +77,19 @@ void fm_vit_position(const struct fm_vit *vit, int gh, int gw, float *pos);
 void fm_vit_forward(struct fm_context *context, const struct fm_vit *vit, const float *pos,
                     const float *input, int gh, int gw, struct fm_tap taps[FM_TAPS]);
 
-/* Patch embedding, class token and position: x [1 + gh*gw, D]. */
+/* A residual convolution stem before the tokens, as in DPT-Hybrid (Ranftl et al. 2021, section 3.1):
+ * input [3, gh*P, gw*P] -> maps [4gh, 4gw, S0], [2gh, 2gw, S1], [gh, gw, S2], the caller's. */
+void fm_vit_stem(struct fm_context *context, const struct fm_vit *vit, const float *input,
+                 struct fm_feature maps[FM_STEM_STAGES]);
+
+/* Patch embedding, class token and position: x [1 + gh*gw, D]. `from` is the input [3, gh*P, gw*P],
+ * with a stem its last map [gh, gw, S2]. */
 void fm_vit_embed(struct fm_context *context, const struct fm_vit *vit, const float *pos,
-                  const float *input, int gh, int gw, float *x);
+                  const float *from, int gh, int gw, float *x);
+
+/* A linear layer on every p x p patch: input [3, gh*p, gw*p] -> y [gh*gw, w->out]. */
+void fm_vit_patches(struct fm_context *context, const struct fm_weights *w, const float *input,
+                    int gh, int gw, int p, float *y, const struct fm_epilogue *ep);
 
 /* One block, in place on x [n, D]. */
 void fm_vit_block(struct fm_context *context, const struct fm_vit_config *config,

@@ -3,7 +3,7 @@
 import os
 from math import prod
 
-from harness import METRIC, MODEL, depth, expect, fathom, read, write
+from harness import GOLDEN, METRIC, MODEL, depth, expect, fathom, read, write
 from media import npy, png
 
 
@@ -23,6 +23,15 @@ def test_info_weights():
     fathom("info", MODEL, MODEL, code=1).says("2 were given")
     for bad in ("0", "70x", "x70", "70x70x70", "99999", "a"):
         fathom("info", MODEL, "--size", bad, code=1).says(bad, "686x518")
+
+
+def test_info_stem():
+    line, = fathom("info", os.path.join(GOLDEN, "tiny_stem.fathom"), "--json", "--tensors", "--size",
+                   "60x36").lines()
+    expect(line["config"]["encoder.stem_blocks"] == "1,2,0" and line["network_multiple"] == 12, line)
+    expect("pretrained.patch_embed.stages.1.blocks.1.conv2.bias" in
+           [tensor["name"] for tensor in line["tensor_table"]])
+    expect(line["plan"]["network_size"] == [60, 36] and line["plan"]["planned_bytes"] > 0, line)
 
 
 def test_info_maps():

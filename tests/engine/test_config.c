@@ -19,13 +19,18 @@ static void expect_model_error(struct weights_file *f, const char *const *words,
                   err.message, *words);
 }
 
-/* `key`'s line becomes `line` in tiny_v2; NULL: the line is added. */
-static void expect_line_refused(const char *key, const char *line, const char *word)
+/* `key`'s line becomes `line` in the file; NULL: the line is added. */
+static void expect_refused_in(const char *file, const char *key, const char *line, const char *word)
 {
-    struct weights_file f = weights_file_load("tiny_v2.fathom");
+    struct weights_file f = weights_file_load(file);
     weights_file_set_line(&f, key, line);
     expect_model_error(&f, (const char *const[]){word, NULL}, line);
     weights_file_free(&f);
+}
+
+static void expect_line_refused(const char *key, const char *line, const char *word)
+{
+    expect_refused_in("tiny_v2.fathom", key, line, word);
 }
 
 Test(config, unchanged_lines_are_accepted)
@@ -104,6 +109,58 @@ Test(config, keys_that_do_not_fit_each_other)
     expect_line_refused("input.multiple", "input.multiple=15", "input.multiple");
     expect_line_refused("output.kind", "output.kind=metric", "head.activation");
     expect_line_refused("head.activation", "head.activation=sigmoid", "output.kind");
+}
+
+/* The stem's keys: absent is "none", the others come with it and only with it. */
+Test(config, optional_keys)
+{
+    static const char *const stem[] = {"encoder.stem", "encoder.stem_channels", "encoder.stem_blocks"};
+    struct weights_file f = weights_file_load("tiny_v2.fathom");
+    fathom_error err = {0};
+    weights_file_set_line(&f, NULL, "encoder.stem=none");
+    cr_expect_eq(weights_file_open(&f, NULL, &err), FATHOM_OK, "%s", err.message);
+    weights_file_free(&f);
+    expect_line_refused(NULL, "encoder.stem=resnet", "encoder.stem=resnet");
+    expect_line_refused(NULL, "encoder.stem_channels=6,10,12", "encoder.stem_channels");
+    expect_line_refused(NULL, "encoder.stem_blocks=0,0,0", "encoder.stem_blocks");
+    expect_refused_in("tiny_stem.fathom", stem[0], "encoder.stem=none", "without encoder.stem=residual");
+    expect_refused_in("tiny_stem.fathom", stem[0], "", "without encoder.stem=residual");
+    for (int i = 1; i < 3; i++) {
+        char missing[64];
+        snprintf(missing, sizeof missing, "%s is missing", stem[i]);
+        expect_refused_in("tiny_stem.fathom", stem[i], "", missing);
+    }
+    expect_refused_in("tiny_stem.fathom", NULL, "encoder.stem=residual", "twice");
+    expect_refused_in("tiny_stem.fathom", stem[1], "encoder.stem_channels=6,10", stem[1]);
+    expect_refused_in("tiny_stem.fathom", stem[1], "encoder.stem_channels=6,10,0", stem[1]);
+    expect_refused_in("tiny_stem.fathom", stem[2], "encoder.stem_blocks=1,2,-1", stem[2]);
+    expect_refused_in("tiny_stem.fathom", stem[2], "encoder.stem_blocks=1,2,17", stem[2]);
+    expect_line_refused("head.upsample", "head.upsample=nearest", "head.upsample");
+}
+
+Test(config, stem_that_does_not_fit)
+{
+    static const char *const file = "tiny_stem.fathom";
+    expect_refused_in(file, "encoder.patch", "encoder.patch=2", "multiple of 4");
+    expect_refused_in(file, "encoder.taps", "encoder.taps=0,2,1,3", "begin with 0,1");
+    expect_refused_in(file, "encoder.taps", "encoder.taps=1,0,1,3", "begin with 0,1");
+    expect_refused_in(file, "encoder.taps", "encoder.taps=0,1,3,3", "must ascend");
+    expect_refused_in(file, "encoder.taps", "encoder.taps=0,1,1,4", "below encoder.blocks=4");
+    expect_refused_in(file, "reassemble.channels", "reassemble.channels=7,10,12,16", "7,10");
+    expect_refused_in(file, "reassemble.channels", "reassemble.channels=6,9,12,16", "6,9");
+    expect_refused_in(file, "encoder.stem_blocks", "encoder.stem_blocks=1,2,1",
+                      "stages.2.blocks.0.conv1.weight is missing");
+    expect_refused_in(file, "encoder.stem_blocks", "encoder.stem_blocks=1,1,0",
+                      "not a file of this family");
+    expect_refused_in(file, "encoder.stem_channels", "encoder.stem_channels=6,10,13",
+                      "pretrained.patch_embed.proj.weight is [16,12], [16,13] expected");
+    expect_refused_in(file, "encoder.patch", "encoder.patch=4",
+                      "stages.0.down.weight is [6,27], [6,3] expected");
+    struct weights_file f = weights_file_load(file); /* blocks count from 0 behind the stem's stages */
+    fathom_error err = {0};
+    weights_file_set_line(&f, "encoder.taps", "encoder.taps=0,1,0,1");
+    cr_expect_eq(weights_file_open(&f, NULL, &err), FATHOM_OK, "%s", err.message);
+    weights_file_free(&f);
 }
 
 Test(config, not_lines_of_text)

@@ -269,8 +269,9 @@ Test(files, misaligned_or_missing)
 /* What a model says of itself. */
 Test(files, described)
 {
-    static const char *const names[] = {"tiny_v1", "tiny_v2", "tiny_v2_metric", "tiny_v2_giant"};
-    for (int i = 0; i < 4; i++) {
+    static const char *const names[] = {"tiny_v1", "tiny_v2", "tiny_v2_metric", "tiny_v2_giant",
+                                        "tiny_stem"};
+    for (int i = 0; i < 5; i++) {
         char file[64];
         fathom_error err;
         fathom_model *model;
@@ -286,7 +287,7 @@ Test(files, described)
         cr_expect_eq(info.max_depth, i == 2 ? 20 : 0);
         cr_expect_eq(info.file_bytes, f.size);
         cr_expect_eq(info.tensors, get_u64(f.bytes + 48));
-        cr_expect_eq(info.input_multiple, 14);
+        cr_expect_eq(info.input_multiple, i == 4 ? 12 : 14);
         cr_expect_eq(strlen(info.source_sha256), 64);
         for (size_t t = 0; t < info.tensors; t++) {
             cr_assert_eq(fathom_model_tensor(model, t, &tensor), FATHOM_OK);

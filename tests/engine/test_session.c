@@ -65,7 +65,8 @@ static void expect_variety(const float *values, const fathom_image *image)
     cr_assert(most > least + 0.01f, "the map goes from %g to %g", least, most);
 }
 
-/* Each model, level and GEMM: planned bytes are used bytes, and bytes do not depend on threads. */
+/* Each model, level and GEMM: planned bytes are used bytes, and bytes do not depend on threads. At this
+ * size all maps but the coarsest have more than one task. */
 static void check_repeatable(const char *file, const char *level, fathom_gemm gemm)
 {
     fathom_model *model = open_model(file);
@@ -74,7 +75,7 @@ static void check_repeatable(const char *file, const char *level, fathom_gemm ge
     setenv("FATHOM_CPU", level, 1);
     for (int threads = 1; threads <= 3; threads++) {
         fathom_session *s = open_session(
-            model, &image, &(fathom_session_options){.threads = threads, .gemm = gemm});
+            model, &image, &(fathom_session_options){.threads = threads, .gemm = gemm, .size = 100});
         fathom_session_info info;
         fathom_session_get_info(s, &info);
         cr_expect_str_eq(info.cpu, level);
@@ -105,9 +106,9 @@ static void check_repeatable(const char *file, const char *level, fathom_gemm ge
 Test(session, planned_and_repeatable)
 {
     static const char *const files[] = {"tiny_v1.fathom", "tiny_v2.fathom", "tiny_v2_metric.fathom",
-                                        "tiny_v2_giant.fathom"};
+                                        "tiny_v2_giant.fathom", "tiny_stem.fathom"};
     static const char *const names[] = {"scalar", "avx2", "avx512", "avx512bf16"};
-    for (int f = 0; f < 4; f++)
+    for (size_t f = 0; f < sizeof files / sizeof *files; f++)
         for (int l = 0; l < 3; l++) {
             if (!fm_cpu_level(names[l])) continue;
             check_repeatable(files[f], names[l], FATHOM_GEMM_DEFAULT);
@@ -350,6 +351,13 @@ Test(session, not_a_number)
         "depth_head.scratch.output_conv1.bias", "depth_head.scratch.output_conv2.0.bias",
         "depth_head.scratch.output_conv2.2.bias",
     };
+    static const char *const of_stem[] = {
+        "pretrained.patch_embed.stages.0.down.bias", "pretrained.patch_embed.stages.1.down.bias",
+        "pretrained.patch_embed.stages.2.down.bias", "pretrained.patch_embed.proj.bias",
+        "pretrained.patch_embed.stages.1.blocks.0.conv1.bias",
+        "pretrained.patch_embed.stages.1.blocks.1.conv2.bias",
+        "depth_head.scratch.output_conv2.2.bias",
+    };
     static const char *const names[] = {"scalar", "avx2", "avx512", "avx512bf16"};
     for (int l = 0; l < 3; l++) {
         if (!fm_cpu_level(names[l])) continue;
@@ -357,5 +365,7 @@ Test(session, not_a_number)
             expect_numeric("tiny_v2.fathom", tensors[t], NAN, names[l]);
         expect_numeric("tiny_v2.fathom", "depth_head.scratch.output_conv2.2.bias", INFINITY, names[l]);
         expect_numeric("tiny_v2_metric.fathom", "depth_head.scratch.output_conv2.2.bias", NAN, names[l]);
+        for (size_t t = 0; t < sizeof of_stem / sizeof *of_stem; t++)
+            expect_numeric("tiny_stem.fathom", of_stem[t], NAN, names[l]);
     }
 }

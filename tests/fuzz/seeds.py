@@ -60,6 +60,23 @@ METRIC = {"encoder.ffn": "swiglu", "encoder.layer_scale": "0", "encoder.tap_norm
           "output.kind": "metric", "output.max_depth": "80", "output.resize": "bicubic"}
 
 
+STEM = {"encoder.stem": "residual", "encoder.stem_channels": "1,2,3", "encoder.stem_blocks": "1,0,2",
+        "encoder.patch": "4", "input.multiple": "4", "encoder.taps": "0,1,0,3", "encoder.layer_scale": "0",
+        "encoder.pos_offset": "0", "head.upsample": "output"}
+
+
+def stem_layers(config):
+    patch = int(config["encoder.patch"]) // 4
+    channels = list(map(int, config["encoder.stem_channels"].split(",")))
+    layers = []
+    for i, (c, blocks) in enumerate(zip(channels, map(int, config["encoder.stem_blocks"].split(",")))):
+        stage = f"pretrained.patch_embed.stages.{i}."
+        layers.append((stage + "down", [c, 3, 3, channels[i - 1]] if i else [c, 3 * patch * patch], c))
+        layers += [(f"{stage}blocks.{j}.conv{k}", [c, 3, 3, c], c) for j in range(blocks) for k in (1, 2)]
+    dim = int(config["encoder.dim"])
+    return layers + [("pretrained.patch_embed.proj", [dim, channels[2]], dim)]
+
+
 def shapes(config):
     """Name and shape of every tensor, as weights/FORMAT.md lists them."""
     def number(key):
@@ -70,7 +87,8 @@ def shapes(config):
     rows, columns = map(int, config["encoder.grid"].split(","))
     channels = list(map(int, config["reassemble.channels"].split(",")))
     swiglu = config["encoder.ffn"] == "swiglu"
-    layers = [("pretrained.patch_embed.proj", [d, 3 * p * p], d)]
+    stem = config.get("encoder.stem") == "residual"
+    layers = stem_layers(config) if stem else [("pretrained.patch_embed.proj", [d, 3 * p * p], d)]
     plain = [("pretrained.cls_token", [d]), ("pretrained.pos_embed", [1 + rows * columns, d]),
              ("pretrained.norm.weight", [d]), ("pretrained.norm.bias", [d])]
     for i in range(number("encoder.blocks")):
@@ -85,15 +103,17 @@ def shapes(config):
                    (block + first, [wide, d], wide), (block + last, [d, m], d)]
     head, scratch = "depth_head.", "depth_head.scratch."
     for k, c in enumerate(channels):
-        layers.append((f"{head}projects.{k}", [c, d], c))
+        if k >= 2 or not stem:
+            layers.append((f"{head}projects.{k}", [c, d], c))
         plain.append((f"{scratch}layer{k + 1}_rn.weight", [f, 3, 3, c]))
         net = f"{scratch}refinenet{k + 1}."
         layers.append((net + "out_conv", [f, f], f))
         layers += [(f"{net}resConfUnit{u}.conv{v}", [f, 3, 3, f], f)
                    for u in ((1, 2) if k < 3 else (2,)) for v in (1, 2)]
     a, b, _, c = channels
-    layers += [(head + "resize_layers.0", [4, 4, a, a], a), (head + "resize_layers.1", [2, 2, b, b], b),
-               (head + "resize_layers.3", [c, 3, 3, c], c),
+    if not stem:
+        layers += [(head + "resize_layers.0", [4, 4, a, a], a), (head + "resize_layers.1", [2, 2, b, b], b)]
+    layers += [(head + "resize_layers.3", [c, 3, 3, c], c),
                (scratch + "output_conv1", [g, 3, 3, f], g),
                (scratch + "output_conv2.0", [h, 3, 3, g], h), (scratch + "output_conv2.2", [1, h], 1)]
     for name, shape, bias in layers:
@@ -227,6 +247,10 @@ def configs():
     yield "zero_heads", b"encoder.heads=0\n"
     yield "zero_patch", b"encoder.patch=0\ninput.multiple=0\n"
     yield "zero_deviation", b"input.std=0,0,0\nencoder.norm_eps=0\n"
+    yield "stem", b"=" + CONFIG.encode() + "".join(f"{k}={STEM[k]}\n" for k in list(STEM)[:3]).encode()
+    yield "no_stem", b"encoder.stem=none\nhead.upsample=output\n"
+    yield "stem_alone", b"encoder.stem=residual\nencoder.stem_blocks=255,0,0\n"
+    yield "stem_channels", b"encoder.stem_channels=1,1,1\n"
     yield "taps", b"encoder.taps=3,2,1,255\n"
     yield "control", b"=\x1b[31mred\n"
     yield "unknown", b"encoder.registers=4\n=x\nno equals\n"
@@ -256,6 +280,7 @@ def main():
     os.makedirs(os.path.join(top, "weights"), exist_ok=True)
     model(os.path.join(top, "weights", "relative.fathom"), {}, "f16")
     model(os.path.join(top, "weights", "metric.fathom"), METRIC, "bf16")
+    model(os.path.join(top, "weights", "stem.fathom"), STEM, "f16")
     with open(os.path.join(top, "weights", "metric.fathom"), "rb") as file:
         whole = file.read()
     for name, data in outside(whole):

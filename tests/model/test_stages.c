@@ -50,9 +50,11 @@ static void run_grid(const fathom_model *model, struct check *check, fathom_gemm
     size_t n;
     char name[64];
     fathom_error err;
+    fathom_model_info info;
     fathom_session *session;
+    fathom_model_get_info(model, &info);
     cr_assert_eq(sscanf(check->grid, "%dx%d", &gh, &gw), 2);
-    const int h = gh * 14, w = gw * 14;
+    const int h = gh * info.input_multiple, w = gw * info.input_multiple; /* of one patch here */
     const fathom_session_options options = {
         .threads = 2, .size = h < w ? h : w, .gemm = gemm, .precision = precision,
         .on_stage = compare_stage, .user = check,
@@ -130,3 +132,4 @@ Test(stages, v1) { run_model("tiny_v1"); }
 Test(stages, v2) { run_model("tiny_v2"); }
 Test(stages, v2_metric) { run_model("tiny_v2_metric"); }
 Test(stages, v2_giant) { run_model("tiny_v2_giant"); }
+Test(stages, stem) { run_model("tiny_stem"); }
