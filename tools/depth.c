@@ -13,6 +13,7 @@
 
 #include "args.h"
 #include "commands.h"
+#include "default_model.h"
 #include "message.h"
 #include "outputs.h"
 #include "report.h"
@@ -84,7 +85,7 @@ static int check_inputs(int argc, char **argv)
     if (streams > 1)
         complain("\"-\", standard input, is given %d times; it holds one picture", streams);
     if (argc == 0)
-        complain("no input; name a picture, as in: fathom depth -m vits.fathom photo.jpg");
+        complain("no input; name a picture, as in: fathom depth photo.jpg");
     return argc > 0 && streams < 2 ? EXIT_FINE : EXIT_ARGUMENT;
 }
 
@@ -97,12 +98,6 @@ static int check_options(const struct depth_options *opt)
     }
     if (opt->reverse_color && opt->format != FATHOM_FORMAT_COLOR) {
         complain("--reverse-color does nothing without --format color; pass both or neither");
-        return EXIT_ARGUMENT;
-    }
-    if (!opt->model) {
-        complain("no model; pass -m FILE.fathom, made by \"python3 weights/convert.py "
-                 "depth_anything_v2_vits.pth -o vits.fathom\" from the official file at "
-                 "https://huggingface.co/depth-anything/Depth-Anything-V2-Small");
         return EXIT_ARGUMENT;
     }
     return EXIT_FINE;
@@ -303,10 +298,15 @@ int command_depth(int argc, char **argv)
 {
     struct depth_options opt;
     struct outputs outputs;
+    char default_model[DEFAULT_MODEL_PATH];
     int code;
     if (!parse(&opt, &argc, argv, &code)) return code;
     if ((code = check_inputs(argc, argv)) != EXIT_FINE) return code;
     if ((code = check_options(&opt)) != EXIT_FINE) return code;
+    if (!opt.model) {
+        if (!default_model_find(default_model)) return default_model_complain();
+        opt.model = default_model;
+    }
     struct output_request request = {opt.out, (fathom_format)opt.format, opt.model, argv,
                                      (size_t)argc};
     if ((code = outputs_plan(&outputs, &request)) != EXIT_FINE) return code;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "default_model.h"
 #include "message.h"
 
 const char help_commands[] = "depth info diff help";
@@ -14,10 +15,10 @@ const char help_commands[] = "depth info diff help";
 static const char general[] =
     "fathom - depth maps from pictures, on CPUs\n"
     "\n"
-    "usage: fathom depth -m MODEL [-o OUT] [options] INPUT...   a depth map for each picture\n"
-    "       fathom info FILE [options]                          what is in a model or a map\n"
-    "       fathom diff A B [options]                           how far map B is from map A\n"
-    "       fathom help [COMMAND]                               this, or all about a command\n"
+    "usage: fathom depth [-m MODEL] [-o OUT] [options] INPUT...   a depth map for each picture\n"
+    "       fathom info FILE [options]                            what is in a model or a map\n"
+    "       fathom diff A B [options]                             how far map B is from map A\n"
+    "       fathom help [COMMAND]                                 this, or all about a command\n"
     "       fathom --version\n"
     "\n"
     "Options may stand anywhere, as --opt VALUE or --opt=VALUE; \"--\" ends them.\n"
@@ -27,16 +28,17 @@ static const char general[] =
     "            2 a file or its format        6 some of several inputs failed\n"
     "            3 the model or its numbers    7 diff: above --max or --mean\n"
     "\n"
-    "example: fathom depth -m vits.fathom -o depth.png photo.jpg\n";
+    "example: fathom depth photo.jpg\n";
 
 static const char depth_first[] =
-    "usage: fathom depth -m MODEL [-o OUT] [options] INPUT...\n"
+    "usage: fathom depth [-m MODEL] [-o OUT] [options] INPUT...\n"
     "\n"
     "Writes a depth map of the size of each picture (JPEG, PNG, BMP, TGA, PNM, GIF; \"-\" is\n"
     "standard input). Relative models give inverse depth: larger is nearer, never metres. Metric\n"
     "models give metres: larger is farther. The PNG says which in its text chunks.\n"
     "\n"
-    "  -m, --model FILE     the weights, made by weights/convert.py\n"
+    "  -m, --model FILE     the weights (default: " DEFAULT_MODEL ", which comes with fathom);\n"
+    "                       weights/convert.py makes others from official checkpoints\n"
     "  -o, --out OUT        one input: the file to write, its extension picks the format; or a\n"
     "                       directory; or \"-\" for standard output. Several inputs: a directory,\n"
     "                       made if absent; x/photo.jpg becomes OUT/photo.png. Without -o, one\n"
@@ -66,15 +68,17 @@ static const char depth_second[] =
     "Existing outputs are replaced, in one step; an input or the model never is. A picture that\n"
     "fails does not stop the others: the exit code is then 6.\n"
     "\n"
-    "examples: fathom depth -m vits.fathom -o depth.png photo.jpg\n"
+    "examples: fathom depth photo.jpg\n"
+    "          fathom depth --format color -o depth.png photo.jpg\n"
     "          fathom depth -m vits.fathom -o maps --format npy --json photos/*.jpg\n"
-    "          curl -s $URL | fathom depth -m vits.fathom -o - --format pfm - > depth.pfm\n";
+    "          curl -s $URL | fathom depth -o - --format pfm - > depth.pfm\n";
 
 static const char info_text[] =
     "usage: fathom info FILE [options]\n"
     "\n"
     "Of a weights file: name, kind of values, licence, origin, size, configuration; the whole of\n"
     "it is checked first. Of a depth map that fathom wrote: size, kind, encoding, range, model.\n"
+    "Where the default model lies, \"fathom help depth\" says at its end.\n"
     "\n"
     "      --tensors     weights: all tensors with type, shape, bytes, crc32\n"
     "      --size N|WxH  weights: the memory that a session takes at this network size; WxH are\n"
@@ -113,6 +117,18 @@ static const struct {
     {"help", help_text, ""},
 };
 
+/* Where it lies depends on the installation. */
+static void print_default_model(void)
+{
+    char path[DEFAULT_MODEL_PATH];
+    fputs("\ndefault model: ", stdout);
+    if (default_model_find(path))
+        print_name(stdout, path);
+    else
+        fputs("not found, -m is needed", stdout);
+    putchar('\n');
+}
+
 int help_print(const char *command)
 {
     if (!command) {
@@ -123,6 +139,7 @@ int help_print(const char *command)
         if (strcmp(texts[i].command, command) == 0) {
             fputs(texts[i].text, stdout);
             fputs(texts[i].more, stdout);
+            if (texts[i].text == depth_first) print_default_model();
             return EXIT_FINE;
         }
     complain("no help on \"%s\", expected is one of: %s", command, help_commands);
@@ -131,7 +148,7 @@ int help_print(const char *command)
 
 void help_usage(void)
 {
-    fputs("usage: fathom depth -m MODEL [-o OUT] [options] INPUT...\n"
+    fputs("usage: fathom depth [-m MODEL] [-o OUT] [options] INPUT...\n"
           "       fathom info FILE [options]\n"
           "       fathom diff A B [options]\n"
           "       fathom help [COMMAND]\n",

@@ -207,8 +207,8 @@ static int check_overwriting(const struct outputs *outputs, const struct output_
     for (size_t i = 0; i < outputs->count && code == EXIT_FINE; i++)
         if (identify(outputs->path[i], &output) &&
             bsearch(&output, kept, n, sizeof *kept, compare_identity)) {
-            complain("output \"%s\" would overwrite an input; pass another name or directory with "
-                     "-o",
+            complain("output \"%s\" would overwrite an input or the model; pass another name or "
+                     "directory with -o",
                      outputs->path[i]);
             code = EXIT_ARGUMENT;
         }

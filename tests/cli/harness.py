@@ -55,9 +55,9 @@ class Result:
         raise AssertionError(name + " in JSON")
 
 
-def fathom(*arguments, code=0, stdin=b"", **how):
+def fathom(*arguments, command=FATHOM, code=0, stdin=b"", **how):
     how.setdefault("stdout", subprocess.PIPE)
-    done = subprocess.run([FATHOM, *arguments], input=stdin, stderr=subprocess.PIPE, timeout=120,
+    done = subprocess.run([command, *arguments], input=stdin, stderr=subprocess.PIPE, timeout=120,
                           **how)
     result = Result(done.returncode, done.stdout, done.stderr.decode("utf-8", "replace"))
     for sign in ("Sanitizer", "runtime error"):
