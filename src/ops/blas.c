@@ -10,7 +10,9 @@ typedef void (*sgemm_fn)(int order, int trans_a, int trans_b, int m, int n, int 
 typedef void (*threads_fn)(int n);
 enum { ROW_MAJOR = 101, NO_TRANS = 111, TRANS = 112 };
 
-static sgemm_fn sgemm; /* written once, with the same value by whoever comes first */
+/* written once, with the same values by whoever comes first */
+static sgemm_fn sgemm;
+static threads_fn set_threads;
 
 /* ISO C has no cast from void * to a function; POSIX promises that the bits are the same. */
 static int symbol(void *library, const char *name, void *function)
@@ -22,7 +24,7 @@ static int symbol(void *library, const char *name, void *function)
 fathom_status fm_blas_load(fathom_error *err)
 {
     sgemm_fn found;
-    threads_fn set_threads;
+    threads_fn found_threads;
     if (__atomic_load_n(&sgemm, __ATOMIC_ACQUIRE)) return FATHOM_OK;
     void *library = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL);
     if (!library) library = dlopen("libopenblas.so", RTLD_NOW | RTLD_LOCAL);
@@ -31,17 +33,21 @@ fathom_status fm_blas_load(fathom_error *err)
                        "OpenBLAS cannot be loaded (libopenblas.so.0): install libopenblas0-openmp, "
                        "or use fathom's own kernels");
     if (!symbol(library, "cblas_sgemm", &found) ||
-        !symbol(library, "openblas_set_num_threads", &set_threads)) {
+        !symbol(library, "openblas_set_num_threads", &found_threads)) {
         dlclose(library);
         return fm_fail(err, FATHOM_E_ARGUMENT,
                        "libopenblas.so.0 lacks cblas_sgemm: another library has its name");
     }
-    set_threads(1); /* parts are cut by us; it must not split them again */
+    set_threads = found_threads;
     __atomic_store_n(&sgemm, found, __ATOMIC_RELEASE);
     return FATHOM_OK;
 }
 
 void fm_blas_sgemm(int m, int n, int k, const float *a, const float *b, float *c)
 {
+    /* Parts are cut by us; it must not split them again. OpenMP keeps the number for each thread that
+     * calls, so each of the team's has to say it. */
+    static _Thread_local int told;
+    if (!told) set_threads(told = 1);
     sgemm(ROW_MAJOR, NO_TRANS, TRANS, m, n, k, 1.0f, a, k, b, k, 0.0f, c, n);
 }
