@@ -199,6 +199,7 @@ class Scratch(nn.Module):
         self.output_conv1 = nn.Conv2d(f, c["head_mid"], 3, padding=1)
         self.output_conv2 = nn.Sequential(nn.Conv2d(c["head_mid"], c["head_out"], 3, padding=1),
                                           nn.ReLU(), nn.Conv2d(c["head_out"], 1, 1))
+        nn.init.constant_(self.output_conv2[2].bias, 0.5)  # amid what it is to say
 
 
 class Head(nn.Module):

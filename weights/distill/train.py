@@ -19,11 +19,13 @@ from pathlib import Path
 
 import torch
 
+from curves import draw
 from data import Examples, Prefetcher, batch_at, to_f32, validation_picture
 from losses import Teaching
 from metrics import pearson
 from model import CONFIG, Student
 from optimiser import optimisers
+from warmstart import FormatError, load_exported
 
 FIELDS = ["step", "pictures", "size", "lr", "loss", "depth", "anchor", "aux", "tap.1", "tap.3",
           "validation_r", "pictures_per_s", "hours"]
@@ -92,6 +94,9 @@ class Run:
         torch.manual_seed(args.seed)
         config = {**CONFIG, **args.config}
         self.model = Student(config).to(memory_format=torch.channels_last)
+        if args.init:
+            size, count, _, _ = phase_at(self.plan, 0)
+            load_exported(self.model, args.init, batch_at(examples, args.seed, 0, size, count)[0])
         self.teaching = Teaching(config, examples.tap_statistics())
         self.average = Average(self.model, args.ema)
         both = torch.nn.ModuleDict({"student": self.model, "teaching": self.teaching})
@@ -191,9 +196,11 @@ def loop(run):
             writer.writeheader()
             writer.writerows(rows)
         os.replace(log.with_suffix(".part"), log)
+        if run.step == args.stop:
+            return
         if run.step % args.save == 0 or last:
             run.save()
-    return rows
+            draw(run.args.out / "curves.png", {"": log})
 
 
 def parse(argv):
@@ -204,6 +211,7 @@ def parse(argv):
     parser.add_argument("--share", type=float, default=1, help="use this part of the photographs only")
     parser.add_argument("--out", required=True, type=Path)
     parser.add_argument("--plan", default="128x64x3000,192x40x1500,256x24x800")
+    parser.add_argument("--init", type=Path, help="start from this .fathom file of export.py")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--lr", type=float, default=0.02, help="of matrices (Muon)")
     parser.add_argument("--lr-other", type=float, default=0.002, help="of the rest (AdamW)")
@@ -215,6 +223,7 @@ def parse(argv):
     parser.add_argument("--validate", type=int, default=250, help="steps between validations")
     parser.add_argument("--validation-size", type=int, default=0, help="default: that of the phase")
     parser.add_argument("--save", type=int, default=250, help="steps between checkpoints")
+    parser.add_argument("--stop", type=int, default=0, help="end at this step, as a kill would")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--compile", action="store_true", help="torch.compile (needs a C++ compiler)")
     parser.add_argument("--config", type=parse_config, default={}, help="key=value,... of the student,"
@@ -235,7 +244,7 @@ def main(argv=None):
     args.out.mkdir(parents=True, exist_ok=True)
     try:
         run = Run(args, Examples(args.cache, args.mixes, share=args.share))
-    except (FileNotFoundError, ValueError) as error:
+    except (FileNotFoundError, FormatError, ValueError) as error:
         sys.exit(f"train: {error}")
     if run.path.exists():
         run.load()
