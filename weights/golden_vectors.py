@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from reference import RESIZE, net_size
+from reference import RESIZE, net_size, resize_antialias
 
 MULTIPLE = 14
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -19,6 +19,8 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # a size that is no multiple of 14.
 PICTURES = ((45, 31, 28), (10, 8, 28), (9, 17, 28), (60, 11, 14), (4, 1, 14), (1, 4, 14), (1, 1, 14),
             (42, 28, 28), (23, 27, 30), (56, 45, 28))
+# Of antialiasing, where the shrinking matters; the last sees nine source pixels a side at once.
+SHRUNK = ((45, 31, 28), (10, 8, 28), (60, 11, 14), (1, 4, 14), (14, 28, 14), (64, 50, 14))
 # (map width, map height, output width, output height)
 MAPS = ((14, 14, 31, 22), (28, 14, 11, 9), (14, 28, 14, 28), (9, 7, 1, 1), (1, 5, 6, 13),
         (7, 1, 20, 3), (21, 14, 37, 25))
@@ -56,6 +58,19 @@ def preprocessing(seed):
         tensors[f"pre.{index}/size"] = (np.float32([size, *values.shape[1:]]), "f32")
         tensors[f"pre.{index}/input"] = (values, "f32")
     tensors["sizes"] = (size_table(generator), "f32")
+    return tensors
+
+
+def antialiasing(seed):
+    """The other way to shrink a picture: PyTorch's, on float64."""
+    generator, tensors = new_generator(seed), {}
+    for index, (width, height, size) in enumerate(SHRUNK):
+        picture = random_picture(generator, width, height)
+        net_width, net_height = net_size(width, height, size, MULTIPLE)
+        values = (resize_antialias(picture / 255.0, net_width, net_height) - MEAN) / STD
+        tensors[f"pre.{index}/picture"] = (picture.astype(np.float32), "f16")
+        tensors[f"pre.{index}/size"] = (np.float32([size, net_height, net_width]), "f32")
+        tensors[f"pre.{index}/input"] = (values.transpose(2, 0, 1).astype(np.float32), "f32")
     return tensors
 
 
@@ -146,4 +161,4 @@ def add_layernorm(tensors, generator, width):
 
 
 FILES = {"preprocess.golden": (11, preprocessing), "postprocess.golden": (12, postprocessing),
-         "kernels.golden": (13, kernels)}
+         "kernels.golden": (13, kernels), "antialias.golden": (14, antialiasing)}

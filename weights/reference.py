@@ -250,11 +250,21 @@ def resize_cubic(picture, width, height):
     return sum(picture[index[:, k]] * weight[:, k, None, None] for k in range(4))
 
 
+def resize_antialias(picture, width, height):
+    """[h, w, 3] float64 -> [height, width, 3], each output pixel a weighted mean of all it covers."""
+    planes = torch.from_numpy(picture).permute(2, 0, 1)[None]
+    resized = F.interpolate(planes, (height, width), mode="bilinear", antialias=True)
+    return resized[0].permute(1, 2, 0).numpy()
+
+
+INTERPOLATION = {"cubic": resize_cubic, "bilinear_antialias": resize_antialias}
+
+
 def preprocess(config, picture, size=None):
     """RGB bytes [h, w, 3] -> normalised float32 [3, H, W]"""
     width, height = net_size(picture.shape[1], picture.shape[0], size or int(config["input.size"]),
                              int(config["input.multiple"]))
-    resized = resize_cubic(picture / 255.0, width, height)
+    resized = INTERPOLATION[config["input.interpolation"]](picture / 255.0, width, height)
     mean, std = numbers(config["input.mean"], float), numbers(config["input.std"], float)
     return ((resized - mean) / std).transpose(2, 0, 1).astype(np.float32)
 

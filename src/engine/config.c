@@ -30,7 +30,7 @@ static const struct key KEYS[] = {
     {"input.size", INTEGER, 1, 1, 16384, NULL, AT(input.size)},
     {"input.multiple", INTEGER, 1, 1, 256, NULL, AT(input.multiple)},
     {"input.rule", CHOICE, 1, 0, 0, "lower_bound upper_bound minimal", AT(input.rule)},
-    {"input.interpolation", CHOICE, 1, 0, 0, "cubic", AT(input.interpolation)},
+    {"input.interpolation", CHOICE, 1, 0, 0, "cubic bilinear_antialias", AT(input.interpolation)},
     {"input.mean", DOUBLE, 3, -10, 10, NULL, AT(input.mean)},
     {"input.std", DOUBLE, 3, 1e-6, 1e6, NULL, AT(input.std)},
     {"encoder.type", CHOICE, 1, 0, 0, "vit", AT(vit.type)},

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Picture [height, width, 3] u8 -> network input [3, net_height, net_width] f32.
+ * Picture [height, width, 3] u8 -> network input [3, net_height, net_width] f32; the cubic way here,
+ * the other one in antialias.c.
  *
  * The arithmetic is that of OpenCV's resize(INTER_CUBIC) on float64 (imgproc/src/resize.cpp:
  * positions and weights in float32, sums in float64, horizontal before vertical), because the
@@ -118,6 +119,10 @@ static void resample_block(void *arg, size_t block, int worker)
 void fm_preprocess(struct fm_context *context, const struct fm_input_config *config,
                    const fathom_image *image, int net_width, int net_height, float *out)
 {
+    if (config->interpolation == FM_BILINEAR_ANTIALIAS) {
+        fm_preprocess_antialias(context, config, image, net_width, net_height, out);
+        return;
+    }
     size_t mark = fm_arena_mark(context->arena);
     struct cubic_at *columns = fm_arena_alloc(context->arena, (size_t)net_width, sizeof *columns);
     struct cubic_at *rows = fm_arena_alloc(context->arena, (size_t)net_height, sizeof *rows);

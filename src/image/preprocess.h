@@ -13,7 +13,10 @@ enum fm_size_rule {
     FM_SIZE_MINIMAL      /* scale as little as possible (DPT, MiDaS v3) */
 };
 
-enum fm_interpolation { FM_CUBIC };
+enum fm_interpolation {
+    FM_CUBIC,             /* OpenCV's INTER_CUBIC: no antialiasing (Depth Anything) */
+    FM_BILINEAR_ANTIALIAS /* a triangle as wide as an output pixel (fathom tiny) */
+};
 
 struct fm_input_config {
     int size;     /* default network pixels, 518 */
@@ -27,11 +30,16 @@ struct fm_input_config {
 fathom_status fm_network_size(const struct fm_input_config *config, int width, int height, int size,
                               int *net_width, int *net_height, fathom_error *err);
 
-/* Resamples like OpenCV's INTER_CUBIC on float64 (A = -0.75, half-pixel centres, replicated border,
- * no antialiasing, no clipping), then (v - mean) / std. out: [3, net_height, net_width].
+/* Resamples by the config's interpolation, then (v - mean) / std. out: [3, net_height, net_width].
+ * FM_CUBIC is OpenCV's INTER_CUBIC on float64 (A = -0.75, half-pixel centres, replicated border, no
+ * antialiasing, no clipping), FM_BILINEAR_ANTIALIAS is PyTorch's interpolate(antialias=True).
  * Scratch comes from the arena and depends on the network's size only. While dry, `image` is not
  * read and may be NULL. */
 void fm_preprocess(struct fm_context *context, const struct fm_input_config *config,
                    const fathom_image *image, int net_width, int net_height, float *out);
+
+/* The second of them; fm_preprocess calls it. */
+void fm_preprocess_antialias(struct fm_context *context, const struct fm_input_config *config,
+                             const fathom_image *image, int net_width, int net_height, float *out);
 
 #endif

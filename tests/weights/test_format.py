@@ -150,7 +150,7 @@ class GoldenFiles(unittest.TestCase):
     def test_size(self):
         total = sum(os.path.getsize(os.path.join(root, file))
                     for root, _, files in os.walk(support.GOLDEN) for file in files)
-        self.assertLess(total, 2_300_000)
+        self.assertLess(total, 2_400_000)
 
 
 if __name__ == "__main__":

@@ -198,6 +198,6 @@ def validation_picture(example, size):
     height, width = example["rgb"].shape[:2]
     scale = size / min(height, width)
     net = [max(16, round(n * scale / 16) * 16) for n in (width, height)]
-    picture = Image.fromarray(example["rgb"]).resize(net, Image.Resampling.BICUBIC)
+    picture = Image.fromarray(example["rgb"]).resize(net, Image.Resampling.BILINEAR)
     values = (np.asarray(picture, dtype=np.float32) / 255 - MEAN) / STD
     return torch.from_numpy(values.transpose(2, 0, 1)[None].copy())

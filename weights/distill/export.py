@@ -66,7 +66,7 @@ def make_config(student, options, source_sha256):
         "model.source": options.source, "model.source_sha256": source_sha256,
         "model.converter": "weights/distill/export.py 1",
         "input.size": options.size, "input.multiple": 4 * c["patch"], "input.rule": "lower_bound",
-        "input.interpolation": "cubic", "input.mean": "0.485,0.456,0.406",
+        "input.interpolation": "bilinear_antialias", "input.mean": "0.485,0.456,0.406",
         "input.std": "0.229,0.224,0.225",
         "encoder.type": "vit", "encoder.patch": 4 * c["patch"], "encoder.grid": joined([c["grid"]] * 2),
         "encoder.stem": "residual", "encoder.stem_channels": joined(c["stem_channels"]),
