@@ -131,6 +131,17 @@ def jitter(rng, picture):
     return picture
 
 
+def tint(rng, picture):
+    """Gamma, and colors mixed by a random matrix near the identity. Values 0..1."""
+    if rng.random() < 0.3:
+        picture = picture ** np.float32(rng.uniform(0.6, 1.6))
+    if rng.random() < 0.5:
+        mix = np.eye(3) + rng.normal(0, 0.15, (3, 3))
+        picture = picture @ mix.astype(np.float32) + rng.normal(0, 0.06, 3).astype(np.float32)
+        picture = np.clip(picture, 0, 1)
+    return picture
+
+
 def training_sample(rng, example, size, taps, least):
     """picture [3, S, S], map [S/2, S/2], features [S/16, S/16, D] for each tap"""
     rgb = example["rgb"]
@@ -138,9 +149,7 @@ def training_sample(rng, example, size, taps, least):
     box = random_box(rng, width / height, least)
     pixels = (box[0] * width, box[1] * height, box[2] * width, box[3] * height)
     picture = Image.fromarray(rgb).resize((size, size), Image.Resampling.BILINEAR, box=pixels)
-    picture = np.asarray(jitter(rng, picture), dtype=np.float32) / 255
-    if rng.random() < 0.3:
-        picture = picture ** np.float32(rng.uniform(0.6, 1.6))
+    picture = tint(rng, np.asarray(jitter(rng, picture), dtype=np.float32) / 255)
     arrays = [(picture - MEAN) / STD, resample(example["depth"], box, size // 2)]
     arrays += [resample(example[tap], box, size // 16) for tap in taps]
     if rng.random() < 0.5:

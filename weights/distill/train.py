@@ -228,7 +228,10 @@ def parse(argv):
     parser.add_argument("--compile", action="store_true", help="torch.compile (needs a C++ compiler)")
     parser.add_argument("--config", type=parse_config, default={}, help="key=value,... of the student,"
                         " lists with +: fusion=64,stem_blocks=2+3+2")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.save % args.log or args.validate % args.log:  # a resumed log would not be the same
+        parser.error("--save and --validate: multiples of --log are expected")
+    return args
 
 
 def parse_config(text):
