@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """A trained student -> a .fathom file, and a check of the C engine against PyTorch on it.
 
-    export.py RUN/student.pt -o fathom-tiny.fathom [--name "fathom tiny"] [--size 256] [--dtype f16]
+    export.py RUN/student.pt -o fathom-tiny.fathom [--name "fathom tiny"] [--size 224] [--dtype f16]
 
 Batch norms are folded into their convolutions. The file is put in its place only when the C engine
 agrees with PyTorch on it, from picture to map: with reference.py on the file's own rounded weights
@@ -20,6 +20,7 @@ import torch
 
 from engine import Engine, EngineError
 from model import ConvNorm, Student
+from predictors import STUDENT_INPUT
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import convert  # noqa: E402
@@ -65,9 +66,7 @@ def make_config(student, options, source_sha256):
         "model.name": options.name, "model.family": "fathom", "model.licence": options.licence,
         "model.source": options.source, "model.source_sha256": source_sha256,
         "model.converter": "weights/distill/export.py 1",
-        "input.size": options.size, "input.multiple": 4 * c["patch"], "input.rule": "lower_bound",
-        "input.interpolation": "bilinear_antialias", "input.mean": "0.485,0.456,0.406",
-        "input.std": "0.229,0.224,0.225",
+        **STUDENT_INPUT, "input.size": options.size, "input.multiple": 4 * c["patch"],
         "encoder.type": "vit", "encoder.patch": 4 * c["patch"], "encoder.grid": joined([c["grid"]] * 2),
         "encoder.stem": "residual", "encoder.stem_channels": joined(c["stem_channels"]),
         "encoder.stem_blocks": joined(c["stem_blocks"]),
@@ -79,7 +78,6 @@ def make_config(student, options, source_sha256):
         "reassemble.channels": joined(c["channels"]), "fusion.channels": c["fusion"],
         "head.mid_channels": c["head_mid"], "head.channels": c["head_out"], "head.upsample": "output",
         "head.activation": "relu", "output.kind": "relative_inverse", "output.max_depth": 1,
-        "output.resize": "bilinear_corners",
     }
 
 
@@ -152,7 +150,8 @@ def parse(argv):
     parser.add_argument("--name", default="fathom tiny")
     parser.add_argument("--licence", default="MIT")
     parser.add_argument("--source", default=SOURCE)
-    parser.add_argument("--size", type=int, default=256, help="native size, shorter side")
+    parser.add_argument("--size", type=int, default=int(STUDENT_INPUT["input.size"]),
+                        help="native size, shorter side")
     parser.add_argument("--dtype", choices=["f32", "f16", "bf16"], default="f16")
     return parser.parse_args(argv)
 

@@ -21,7 +21,7 @@ from PIL import Image, ImageFilter
 
 from data import halve, is_validation, jitter, random_box
 from engine import Engine, EngineError
-from prepare import half_map, write
+from prepare import add_teacher, half_map, write
 
 KINDS = ("plain", "near", "cutout", "split", "blend")
 SHARES = (0.25, 0.35, 0.15, 0.10, 0.15)
@@ -133,7 +133,7 @@ def example(engine, rgb):
 
 def parse(argv):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--teacher", required=True, help="weights file of a relative model")
+    add_teacher(parser)
     parser.add_argument("--cache", required=True, type=Path, help="of prepare.py")
     parser.add_argument("--out", required=True, type=Path)
     parser.add_argument("--count", type=int, default=16000)
@@ -141,8 +141,6 @@ def parse(argv):
     parser.add_argument("--size", type=int, default=224, help="pixels; a multiple of the teacher's patch")
     parser.add_argument("--cutouts", type=Path, help="folder of PNG with alpha")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--precision", choices=["f32", "bf16"], default="bf16")
-    parser.add_argument("--threads", type=int, default=0)
     return parser.parse_args(argv)
 
 

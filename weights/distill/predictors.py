@@ -14,8 +14,8 @@ import numpy as np
 
 from engine import Engine, EngineError
 
-# Of a student without a weights file: what export.py writes into one.
-STUDENT_INPUT = {"input.size": "256", "input.multiple": "16",
+# How a student takes pictures and gives maps: export.py writes it into the weights file.
+STUDENT_INPUT = {"input.size": "224", "input.multiple": "16", "input.rule": "lower_bound",
                  "input.interpolation": "bilinear_antialias", "input.mean": "0.485,0.456,0.406",
                  "input.std": "0.229,0.224,0.225", "output.resize": "bilinear_corners"}
 

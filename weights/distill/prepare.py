@@ -71,17 +71,22 @@ def write(path, arrays):
     os.replace(temporary, path)
 
 
+def add_teacher(parser):
+    """The arguments of whatever labels pictures."""
+    parser.add_argument("--teacher", required=True, help="weights file of a relative model")
+    parser.add_argument("--precision", choices=["f32", "bf16"], default="bf16")
+    parser.add_argument("--threads", type=int, default=0)
+
+
 def parse(argv):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    add_teacher(parser)
     parser.add_argument("pictures", nargs="+", help="photographs, or folders of them")
-    parser.add_argument("--teacher", required=True, help="weights file of a relative model")
     parser.add_argument("--cache", required=True, type=Path)
     parser.add_argument("--size", type=int, default=0, help="network pixels, shorter side "
                         "(default: the teacher's)")
     parser.add_argument("--store", type=int, default=392, help="pixels kept of the shorter side")
     parser.add_argument("--taps", type=int, nargs="*", default=[1, 3], help="teacher taps to keep")
-    parser.add_argument("--precision", choices=["f32", "bf16"], default="bf16")
-    parser.add_argument("--threads", type=int, default=0)
     return parser.parse_args(argv)
 
 
