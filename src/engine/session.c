@@ -115,6 +115,7 @@ fathom_status fathom_session_create(fathom_session **session, const fathom_model
     fathom_status status = fm_cpu_kernels(&s->context.kernels, err);
     if (!status && opt->gemm == FATHOM_GEMM_OPENBLAS) status = fm_blas_load(err);
     if (!status) status = fm_team_create(&s->context.team, s->context.threads, err);
+    if (!status && opt->gemm == FATHOM_GEMM_OPENBLAS) fm_blas_prepare(&s->context);
     if (!status)
         s->context.bf16 = opt->precision == FATHOM_PRECISION_BF16 &&
                           opt->gemm == FATHOM_GEMM_DEFAULT && s->context.kernels->has_bf16;
