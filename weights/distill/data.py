@@ -118,7 +118,7 @@ def random_box(rng, aspect, least):
 
 
 def jitter(rng, picture):
-    """Brightness, contrast, saturation, gamma; now and then grey or coarse."""
+    """Brightness, contrast, saturation; now and then grey or coarse."""
     for enhance, spread in ((ImageEnhance.Brightness, 0.35), (ImageEnhance.Contrast, 0.35),
                             (ImageEnhance.Color, 0.5)):
         picture = enhance(picture).enhance(rng.uniform(1 - spread, 1 + spread))

@@ -34,11 +34,11 @@ SOURCE = "trained from random values by weights/distill"
 
 
 def load_student(path):
-    """(Student in eval mode, the state's other fields)"""
+    """In eval mode."""
     state = torch.load(path, weights_only=True)
     student = Student(state["config"])
     student.load_state_dict(state["weights"])
-    return student.eval(), state
+    return student.eval()
 
 
 @torch.no_grad()
@@ -57,11 +57,7 @@ def folded_weights(student):
 
 
 def make_config(student, options, source_sha256):
-    c = student.config
-
-    def joined(values):
-        return ",".join(map(str, values))
-
+    c, joined = student.config, convert.joined
     return {
         "model.name": options.name, "model.family": "fathom", "model.licence": options.licence,
         "model.source": options.source, "model.source_sha256": source_sha256,
@@ -160,7 +156,7 @@ def main(argv=None):
     args = parse(argv)
     temporary = args.out.with_name(args.out.name + ".unchecked")
     try:
-        student, _ = load_student(args.student)
+        student = load_student(args.student)
         sha256 = hashlib.sha256(args.student.read_bytes()).hexdigest()
         write(temporary, student, args, sha256)
         most, mean = engine_error(temporary)

@@ -21,7 +21,7 @@ from PIL import Image, ImageFilter
 
 from data import halve, is_validation, jitter, random_box
 from engine import Engine, EngineError
-from prepare import add_teacher, half_map, write
+from prepare import add_teacher, example, write
 
 KINDS = ("plain", "near", "cutout", "split", "blend")
 SHARES = (0.25, 0.35, 0.15, 0.10, 0.15)
@@ -122,13 +122,10 @@ def mixture(sources, seed, index, size):
     return np.array(jitter(rng, base))
 
 
-def example(engine, rgb):
-    depth, stages = engine.run(rgb, size=len(rgb), keep=("tap.1", "tap.3"))
-    grid = len(rgb) // engine.multiple
-    arrays = {"rgb": rgb, "depth": half_map(depth, len(rgb) // 2, len(rgb) // 2).astype(np.float16)}
-    for name, tokens in stages.items():
-        arrays[name] = halve(tokens.reshape(grid, grid, -1).astype(np.float16))
-    return arrays
+def mixed_example(engine, rgb):
+    """As prepare.py makes it, features already halved: there are many of them."""
+    arrays = example(engine, rgb, len(rgb), len(rgb), (1, 3))
+    return {name: halve(a) if name.startswith("tap.") else a for name, a in arrays.items()}
 
 
 def parse(argv):
@@ -157,7 +154,7 @@ def main(argv=None):
                 sys.exit(f"mix: --size must be a multiple of {engine.multiple}")
             for done, i in enumerate(todo, 1):
                 rgb = mixture(sources, args.seed, i, args.size)
-                write(args.out / f"mix-{i:06}.npz", example(engine, rgb))
+                write(args.out / f"mix-{i:06}.npz", mixed_example(engine, rgb))
                 if done % 200 == 0 or done == len(todo):
                     rate = done / (time.monotonic() - start)
                     print(f"{done}/{len(todo)}, {rate:.1f} pictures/s, "
