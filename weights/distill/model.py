@@ -41,6 +41,19 @@ class ConvNorm(nn.Module):
         return weight, self.norm.bias - self.norm.running_mean * gain
 
 
+class Skip(nn.Module):
+    """A residual branch that training leaves out now and then (stochastic depth, Huang et al. 2016)."""
+
+    rate = 0.0  # of the pictures of a batch
+
+    def forward(self, branch):
+        if not self.training or self.rate == 0:
+            return branch
+        shape = (branch.shape[0],) + (1,) * (branch.dim() - 1)
+        keep = (torch.rand(shape) >= self.rate).to(branch.dtype)
+        return branch * (keep / (1 - self.rate))
+
+
 class StemBlock(nn.Module):
     """x + conv2(relu(conv1(x)))"""
 
@@ -48,9 +61,10 @@ class StemBlock(nn.Module):
         super().__init__()
         self.conv1 = ConvNorm(channels, channels, 3, 1)
         self.conv2 = ConvNorm(channels, channels, 3, 1, scale=0.3)
+        self.skip = Skip()
 
     def forward(self, x):
-        return x + self.conv2(F.relu(self.conv1(x)))
+        return x + self.skip(self.conv2(F.relu(self.conv1(x))))
 
 
 class StemStage(nn.Module):
@@ -96,10 +110,11 @@ class Block(nn.Module):
         self.attn = Attention(dim, heads)
         self.norm2 = nn.LayerNorm(dim, eps=1e-6)
         self.mlp = Mlp(dim, hidden)
+        self.skip = Skip()
 
     def forward(self, x):
-        x = x + self.attn(self.norm1(x))
-        return x + self.mlp(self.norm2(x))
+        x = x + self.skip(self.attn(self.norm1(x)))
+        return x + self.skip(self.mlp(self.norm2(x)))
 
 
 class PatchEmbed(nn.Module):
@@ -230,6 +245,11 @@ class Student(nn.Module):
         self.config = {**CONFIG, **(config or {})}
         self.pretrained = Encoder(self.config)
         self.depth_head = Head(self.config)
+
+    def set_skip(self, rate):
+        for module in self.modules():
+            if isinstance(module, Skip):
+                module.rate = rate
 
     def forward(self, x):
         """-> map [B, H/2, W/2], stem's last map, last tap, paths"""

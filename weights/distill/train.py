@@ -94,6 +94,7 @@ class Run:
         torch.manual_seed(args.seed)
         config = {**CONFIG, **args.config}
         self.model = Student(config).to(memory_format=torch.channels_last)
+        self.model.set_skip(args.skip)
         if args.init:
             size, count, _, _ = phase_at(self.plan, 0)
             load_exported(self.model, args.init, batch_at(examples, args.seed, 0, size, count)[0])
@@ -141,6 +142,7 @@ class Run:
 
     def train_step(self, batch):
         pictures, depth, features = batch
+        torch.manual_seed(self.args.seed * 1000003 + self.step)  # branches left out: by step alone
         with torch.autocast("cpu", torch.bfloat16):
             output = self.forward(pictures)
             loss, terms = self.teaching(output, depth, features)
@@ -219,6 +221,7 @@ def parse(argv):
     parser.add_argument("--decay", type=float, default=0.4, help="share of the steps")
     parser.add_argument("--ema", type=float, default=0.998)
     parser.add_argument("--least", type=float, default=0.3, help="smallest crop, of the area")
+    parser.add_argument("--skip", type=float, default=0, help="leave out residual branches this often")
     parser.add_argument("--log", type=int, default=50, help="steps between lines of the log")
     parser.add_argument("--validate", type=int, default=250, help="steps between validations")
     parser.add_argument("--validation-size", type=int, default=0, help="default: that of the phase")
