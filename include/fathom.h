@@ -109,10 +109,11 @@ typedef struct fathom_model_info { /* strings are borrowed from the model */
     size_t tensors, config_lines;
     int input_size;       /* default --size: network pixels on the shorter side */
     int input_multiple;   /* network width and height are multiples of this */
+    int quantized;        /* 1: the encoder's matrices are 8-bit, see FATHOM_PRECISION_INT8 */
 } fathom_model_info;
 
 typedef struct fathom_tensor_info { /* strings are borrowed from the model */
-    const char *name, *type; /* "f32", "f16", "bf16" */
+    const char *name, *type; /* "f32", "f16", "bf16", "i8" */
     int ndim;
     uint64_t dim[4];
     uint64_t offset, bytes; /* in the file */
@@ -195,7 +196,11 @@ typedef enum fathom_precision { /* of the encoder's matrix products; all else is
     FATHOM_PRECISION_F32 = 0,
     /* bf16 operands, f32 sums, on CPUs that have the instructions (AVX512_BF16); elsewhere f32
      * arithmetic on the weights as they are. Within about 2e-3 of the map's range on average. */
-    FATHOM_PRECISION_BF16 = 1
+    FATHOM_PRECISION_BF16 = 1,
+    /* 8-bit weights and activations, exact integer sums; attention in bf16 on CPUs that have it, else
+     * f32. Needs a file that weights/quantize.py made, and such a file runs in nothing else: it is
+     * what F32, the default, means for it. Its error is in its config (quant.mean_error). */
+    FATHOM_PRECISION_INT8 = 2
 } fathom_precision;
 
 typedef struct fathom_session_options {

@@ -19,6 +19,7 @@
 #include "report.h"
 #include "stream.h"
 
+static const char *const precision_names[] = {"f32", "bf16", "int8"};
 static const double default_max_depth = 100; /* metres, for --metres --scale */
 
 struct depth_options {
@@ -55,7 +56,7 @@ static bool parse(struct depth_options *opt, int *argc, char **argv, int *code)
         {"json", 0, ARG_FLAG, &opt->json, 0, 0, NULL},
         {"quiet", 'q', ARG_FLAG, &opt->quiet, 0, 0, NULL},
         {"gemm", 0, ARG_CHOICE, &opt->gemm, 0, 0, "fathom openblas"},
-        {"precision", 0, ARG_CHOICE, &opt->precision, 0, 0, "f32 bf16"},
+        {"precision", 0, ARG_CHOICE, &opt->precision, 0, 0, "f32 bf16 int8"},
         {"metres", 0, ARG_FLAG, &opt->metres, 0, 0, NULL},
         {"unit", 0, ARG_CHOICE, &unit, 0, 0, "m"},
         {"scale", 0, ARG_REAL, &opt->scale, 1e-30, 1e30, NULL},
@@ -123,6 +124,15 @@ static int check_units(const struct depth_options *opt, const fathom_model_info 
     return EXIT_FINE;
 }
 
+/* What the library takes for the default here, a person asked for by name. */
+static int check_precision(const struct depth_options *opt, const fathom_model_info *info)
+{
+    if (!info->quantized || opt->precision == 0 || opt->precision == 3) return EXIT_FINE;
+    complain("--precision %s: %s is quantised and runs in int8 only; leave it out, or take the model "
+             "that it was made of", opt->precision == 1 ? "f32" : "bf16", info->name);
+    return EXIT_ARGUMENT;
+}
+
 /* ---- one picture ---- */
 
 static fathom_status load(const struct run *run, const char *input, fathom_image *image,
@@ -156,7 +166,7 @@ static fathom_status plan(struct run *run, const fathom_image *image, fathom_err
     }
     fathom_session_destroy(&run->session);
     fathom_session_options how = {.threads = opt->threads, .size = opt->size};
-    how.precision = opt->precision == 2 ? FATHOM_PRECISION_BF16 : FATHOM_PRECISION_F32;
+    how.precision = opt->precision ? (fathom_precision)(opt->precision - 1) : FATHOM_PRECISION_F32;
     how.gemm = opt->gemm == 2 ? FATHOM_GEMM_OPENBLAS : FATHOM_GEMM_DEFAULT;
     return fathom_session_create(&run->session, run->model, image->width, image->height, &how, err);
 }
@@ -207,7 +217,7 @@ static void describe(const struct run *run, const fathom_image *image, const fat
     result->net_height = session.net_height;
     result->threads = session.threads;
     result->cpu = session.cpu;
-    result->precision = session.precision == FATHOM_PRECISION_BF16 ? "bf16" : "f32";
+    result->precision = precision_names[session.precision];
     result->min = result->max = (double)map->values[0];
     size_t count = (size_t)map->width * (size_t)map->height;
     for (size_t i = 1; i < count; i++) {
@@ -286,6 +296,7 @@ static int run_model(const struct depth_options *opt, char **inputs, const struc
     }
     fathom_model_get_info(run.model, &run.info);
     int code = check_units(opt, &run.info);
+    if (code == EXIT_FINE) code = check_precision(opt, &run.info);
     if (code == EXIT_FINE) code = outputs_create_directory(outputs);
     if (code == EXIT_FINE && !opt->quiet) note_licence(&run.info);
     if (code == EXIT_FINE) code = process_all(&run, inputs, outputs);

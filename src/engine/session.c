@@ -80,16 +80,26 @@ static fathom_status plan_and_allocate(struct fathom_session *s, fathom_error *e
     return lay_out(s, err);
 }
 
-static fathom_status check_options(const fathom_session_options *opt, fathom_error *err)
+static fathom_status check_options(const fathom_session_options *opt, int quantized,
+                                   fathom_error *err)
 {
+    const int precision = (int)opt->precision;
     if (opt->threads < 0 || opt->threads > MAX_THREADS)
         return fm_fail(err, FATHOM_E_ARGUMENT, "threads: %d given, 1 to %d expected (0: all cores)",
                        opt->threads, MAX_THREADS);
     if (opt->gemm != FATHOM_GEMM_DEFAULT && opt->gemm != FATHOM_GEMM_OPENBLAS)
         return fm_fail(err, FATHOM_E_ARGUMENT, "gemm: %d is not a fathom_gemm", (int)opt->gemm);
-    if (opt->precision != FATHOM_PRECISION_F32 && opt->precision != FATHOM_PRECISION_BF16)
-        return fm_fail(err, FATHOM_E_ARGUMENT, "precision: %d is not a fathom_precision",
-                       (int)opt->precision);
+    if (precision < FATHOM_PRECISION_F32 || precision > FATHOM_PRECISION_INT8)
+        return fm_fail(err, FATHOM_E_ARGUMENT, "precision: %d is not a fathom_precision", precision);
+    if (precision == FATHOM_PRECISION_INT8 && !quantized)
+        return fm_fail(err, FATHOM_E_ARGUMENT, "precision int8 needs quantised weights, this model's "
+                       "are not; weights/quantize.py makes a model of such");
+    if (precision == FATHOM_PRECISION_BF16 && quantized)
+        return fm_fail(err, FATHOM_E_ARGUMENT, "precision bf16: this model is quantised and runs in "
+                       "int8 only; take the file that it was made of");
+    if (opt->gemm == FATHOM_GEMM_OPENBLAS && quantized)
+        return fm_fail(err, FATHOM_E_ARGUMENT, "gemm: OpenBLAS has no int8 products, and this model "
+                       "is quantised; take the file that it was made of");
     return FATHOM_OK;
 }
 
@@ -102,7 +112,7 @@ fathom_status fathom_session_create(fathom_session **session, const fathom_model
     if (!session || !model)
         return fm_fail(err, FATHOM_E_ARGUMENT, "fathom_session_create: NULL argument");
     if (!opt) opt = &defaults;
-    FM_TRY(check_options(opt, err));
+    FM_TRY(check_options(opt, model->config.quantized, err));
     struct fathom_session *s = calloc(1, sizeof *s);
     if (!s) return fm_fail_memory(err, sizeof *s, "the session");
     s->model = model;
@@ -117,7 +127,7 @@ fathom_status fathom_session_create(fathom_session **session, const fathom_model
     if (!status) status = fm_team_create(&s->context.team, s->context.threads, err);
     if (!status && opt->gemm == FATHOM_GEMM_OPENBLAS) fm_blas_prepare(&s->context);
     if (!status)
-        s->context.bf16 = opt->precision == FATHOM_PRECISION_BF16 &&
+        s->context.bf16 = (opt->precision == FATHOM_PRECISION_BF16 || model->config.quantized) &&
                           opt->gemm == FATHOM_GEMM_DEFAULT && s->context.kernels->has_bf16;
     if (!status)
         status = fathom_model_network_size(model, width, height, s->size, &s->net_width,
@@ -144,7 +154,9 @@ void fathom_session_get_info(const fathom_session *session, fathom_session_info 
         .net_height = session->net_height,
         .threads = session->context.threads,
         .cpu = session->context.kernels->level,
-        .precision = session->context.bf16 ? FATHOM_PRECISION_BF16 : FATHOM_PRECISION_F32,
+        .precision = session->model->config.quantized ? FATHOM_PRECISION_INT8
+                     : session->context.bf16          ? FATHOM_PRECISION_BF16
+                                                      : FATHOM_PRECISION_F32,
         .planned_bytes = session->planned,
         .used_bytes = session->arena.high_water,
     };

@@ -15,6 +15,7 @@ struct fm_weights {
     enum fm_dtype type;
     int out, in;       /* rows, and values in a row over all kernel positions */
     const float *bias; /* [out], NULL if none */
+    const float *scale, *input_scale; /* [out], [in] of FM_I8, for ops/int8.h; else NULL */
 };
 
 /* A feature map. */

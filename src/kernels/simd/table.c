@@ -13,6 +13,7 @@
 
 #include "kernels/simd/gemm.h"
 #include "kernels/simd/bf16.h"
+#include "kernels/simd/int8.h"
 #include "kernels/simd/rows.h"
 #include "kernels/simd/winograd.h"
 
