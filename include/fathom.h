@@ -205,6 +205,7 @@ typedef struct fathom_session_options {
     fathom_precision precision;
     fathom_stage_fn on_stage; /* called at the end of each stage, on the calling thread */
     void *user;
+    int profile;   /* 1: keep time, arithmetic and bytes of each part of a run */
 } fathom_session_options;
 
 typedef struct fathom_session_info {
@@ -236,6 +237,24 @@ FATHOM_API fathom_status fathom_session_run(fathom_session *session, const fatho
  * net_width] out. Both are the caller's. */
 FATHOM_API fathom_status fathom_session_run_tensor(fathom_session *session, const float *input,
                                                    float *output, fathom_error *err);
+
+/* A part of a run, of a session with the option `profile`. */
+typedef struct fathom_part {
+    const char *name; /* borrowed from the session, until its next run */
+    double seconds;   /* since the part before it ended: a run is the sum of its parts */
+    double flop;      /* executed: a multiply-add is two; padding and epilogues are not counted */
+    double bytes;     /* that must be moved at least: operands read once, the result written once */
+    const char *unit; /* "f32", "bf16" or "int8": of its products, whose peak is the measure */
+} fathom_part;
+
+/* The i-th part of the last run, in order:
+ *     preprocess, stem.S (of a model that has one), embed,
+ *     block.I.qkv, block.I.attention, block.I.projection, block.I.mlp, tap.K after tapped blocks,
+ *     reassemble.K, rn.K, fusion.K from coarse to fine, head.conv1, head, postprocess;
+ * norms belong to the part that follows. fathom_session_run_tensor has no first and last one.
+ * FATHOM_E_ARGUMENT past the end, before the first run, and without the option. */
+FATHOM_API fathom_status fathom_session_part(const fathom_session *session, size_t i,
+                                             fathom_part *part);
 
 /* ---- depth maps ---------------------------------------------------------------------------- */
 

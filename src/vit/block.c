@@ -12,9 +12,12 @@ static void attention_branch(struct fm_context *context, const struct fm_vit_con
 
     fm_layernorm(context, x, n, c->dim, b->norm1_weight, b->norm1_bias, c->norm_eps, normed);
     fm_linear(context, &b->qkv, normed, n, qkv, NULL);                     /* [N, D] -> [N, 3D] */
+    fm_part_end(context, "block.%d.qkv", b->index);
     fm_attention(context, qkv, n, c->heads, c->dim / c->heads, normed);    /* [N, 3D] -> [N, D] */
+    fm_part_end(context, "block.%d.attention", b->index);
     struct fm_epilogue add = {.gamma = b->ls1, .residual = x, .ldr = c->dim};
     fm_linear(context, &b->proj, normed, n, x, &add);                      /* x += ls1 * proj */
+    fm_part_end(context, "block.%d.projection", b->index);
     fm_arena_release(context->arena, mark);
 }
 
@@ -52,9 +55,12 @@ static void attention_branch_bf16(struct fm_context *context, const struct fm_vi
 
     fm_layernorm_bf16(context, x, n, c->dim, b->norm1_weight, b->norm1_bias, c->norm_eps, normed);
     fm_linear_bf16(context, &b->qkv, normed, n, NULL, qkv, NULL);
+    fm_part_end(context, "block.%d.qkv", b->index);
     fm_attention_bf16(context, qkv, n, c->heads, c->dim / c->heads, normed);
+    fm_part_end(context, "block.%d.attention", b->index);
     struct fm_epilogue add = {.gamma = b->ls1, .residual = x, .ldr = c->dim};
     fm_linear_bf16(context, &b->proj, normed, n, x, NULL, &add);
+    fm_part_end(context, "block.%d.projection", b->index);
     fm_arena_release(context->arena, mark);
 }
 
@@ -90,4 +96,5 @@ void fm_vit_block(struct fm_context *context, const struct fm_vit_config *config
         attention_branch(context, config, block, x, n);
         ffn_branch(context, config, block, x, n);
     }
+    fm_part_end(context, "block.%d.mlp", block->index);
 }
