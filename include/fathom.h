@@ -256,6 +256,27 @@ typedef struct fathom_part {
 FATHOM_API fathom_status fathom_session_part(const fathom_session *session, size_t i,
                                              fathom_part *part);
 
+/* ---- the machine --------------------------------------------------------------------------- */
+
+/* The most that the kernels of one instruction set could do, measured where it is to be used.
+ * 0 where the CPU has no such instructions. */
+typedef struct fathom_limits {
+    double f32, bf16; /* GFLOP/s of multiply-adds in registers */
+    double int8;      /* the same of 8-bit integers, in 1e9 operations a second */
+    double read;      /* GB/s (1e9) from memory, of a buffer that no cache holds */
+} fathom_limits;
+
+typedef struct fathom_machine {
+    const char *cpu;        /* the instruction set, as in fathom_session_info */
+    int threads;            /* of `all` */
+    fathom_limits one, all; /* on one thread, on all of them */
+} fathom_machine;
+
+/* Takes about a second, `threads` (0: the cores this process may run on) and, for as long, a buffer
+ * of four times the last cache, 128 MiB to 1 GiB. Other work on the machine makes the figures less. */
+FATHOM_API fathom_status fathom_machine_measure(int threads, fathom_machine *machine,
+                                                fathom_error *err);
+
 /* ---- depth maps ---------------------------------------------------------------------------- */
 
 typedef enum fathom_format {

@@ -15,6 +15,7 @@
 #include "kernels/simd/bf16.h"
 #include "kernels/simd/rows.h"
 #include "kernels/simd/winograd.h"
+#include "kernels/simd/peak.h"
 
 #define PASTE_(a, b) a##b
 #define PASTE(a, b) PASTE_(a, b)
