@@ -75,10 +75,8 @@ static void take_parts(struct samples *s, const fathom_session *session, int run
 /* "block.7.qkv" is qkv, "tap.2" is taps, all else stands for itself. */
 static void row_name(const char *part, char name[BENCH_NAME])
 {
-    const char *dot = strchr(part, '.');
-    if (strncmp(part, "block.", 6) == 0) dot = strchr(part + 6, '.');
-    if (strncmp(part, "block.", 6) == 0 && dot)
-        snprintf(name, BENCH_NAME, "%s", dot + 1);
+    if (strncmp(part, "block.", 6) == 0)
+        snprintf(name, BENCH_NAME, "%s", strrchr(part, '.') + 1);
     else if (strncmp(part, "tap.", 4) == 0)
         snprintf(name, BENCH_NAME, "taps");
     else

@@ -224,6 +224,36 @@ Test(profile, work_of_convolutions)
     expect_work(&c, "deconv", 2 * 35 * 16 * 4 + 10 * 14 * 4, (35 * 4 + 64 + 35 * 16) * 4, FM_UNIT_F32);
 }
 
+/* Limits are there where the CPU has the instructions, and never negative. */
+Test(profile, machine)
+{
+    fathom_machine machine;
+    fathom_error err;
+    const struct fm_kernels *levels[4];
+    const int n = cpu_levels(levels);
+    cr_expect_eq(fathom_machine_measure(1, NULL, &err), FATHOM_E_ARGUMENT);
+    cr_expect_eq(fathom_machine_measure(-1, &machine, &err), FATHOM_E_ARGUMENT);
+    cr_expect_eq(fathom_machine_measure(1025, &machine, &err), FATHOM_E_ARGUMENT);
+    cr_expect(strstr(err.message, "1025"), "%s", err.message);
+    cr_expect(machine.threads == 0 && machine.cpu == NULL);
+    const struct fm_kernels *k = levels[n - 1];
+    for (int threads = 1; threads <= 3; threads += 2) {
+        setenv("FATHOM_CPU", k->level, 1);
+        cr_assert_eq(fathom_machine_measure(threads, &machine, &err), FATHOM_OK, "%s", err.message);
+        cr_expect_str_eq(machine.cpu, k->level);
+        cr_expect_eq(machine.threads, threads);
+        const fathom_limits *both[] = {&machine.one, &machine.all};
+        for (int i = 0; i < 2; i++) {
+            cr_expect(both[i]->f32 > 0.01 && both[i]->f32 < 1e6, "%g GFLOP/s", both[i]->f32);
+            cr_expect(both[i]->read > 0.01 && both[i]->read < 1e5, "%g GB/s", both[i]->read);
+            cr_expect_eq(both[i]->bf16 > 0, k->has_bf16, "%g GFLOP/s in bf16", both[i]->bf16);
+            cr_expect(both[i]->int8 >= 0);
+        }
+    }
+    setenv("FATHOM_CPU", "none", 1);
+    cr_expect_neq(fathom_machine_measure(1, &machine, &err), FATHOM_OK);
+}
+
 /* More parts than the table holds are counted, not kept; long names are cut. */
 Test(profile, table_is_full)
 {
