@@ -41,6 +41,7 @@ static void ffn_branch(struct fm_context *context, const struct fm_vit_config *c
         fm_linear(context, &b->fc1, normed, n, hidden, &gelu);             /* [N, D] -> [N, F] */
         fm_linear(context, &b->fc2, hidden, n, x, &add);                   /* x += ls2 * fc2 */
     }
+    fm_part_end(context, "block.%d.mlp", b->index);
     fm_arena_release(context->arena, mark);
 }
 
@@ -82,6 +83,7 @@ static void ffn_branch_bf16(struct fm_context *context, const struct fm_vit_conf
         fm_linear_bf16(context, &b->fc1, normed, n, NULL, hidden, &gelu);
     }
     fm_linear_bf16(context, &b->fc2, hidden, n, x, NULL, &add);
+    fm_part_end(context, "block.%d.mlp", b->index);
     fm_arena_release(context->arena, mark);
 }
 
@@ -96,5 +98,4 @@ void fm_vit_block(struct fm_context *context, const struct fm_vit_config *config
         attention_branch(context, config, block, x, n);
         ffn_branch(context, config, block, x, n);
     }
-    fm_part_end(context, "block.%d.mlp", block->index);
 }
