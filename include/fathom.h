@@ -210,6 +210,7 @@ typedef struct fathom_session_options {
     fathom_precision precision;
     fathom_stage_fn on_stage; /* called at the end of each stage, on the calling thread */
     void *user;
+    int profile;   /* 1: keep time, arithmetic and bytes of each part of a run */
 } fathom_session_options;
 
 typedef struct fathom_session_info {
@@ -241,6 +242,45 @@ FATHOM_API fathom_status fathom_session_run(fathom_session *session, const fatho
  * net_width] out. Both are the caller's. */
 FATHOM_API fathom_status fathom_session_run_tensor(fathom_session *session, const float *input,
                                                    float *output, fathom_error *err);
+
+/* A part of a run, of a session with the option `profile`. */
+typedef struct fathom_part {
+    const char *name; /* borrowed from the session, until its next run */
+    double seconds;   /* since the part before it ended: a run is the sum of its parts */
+    double flop;      /* executed: a multiply-add is two; padding and epilogues are not counted */
+    double bytes;     /* that must be moved at least: operands read once, the result written once */
+    const char *unit; /* "f32", "bf16" or "int8": of its products, whose peak is the measure */
+} fathom_part;
+
+/* The i-th part of the last run, in order:
+ *     preprocess, stem.S (of a model that has one), embed,
+ *     block.I.qkv, block.I.attention, block.I.projection, block.I.mlp, tap.K after tapped blocks,
+ *     reassemble.K, rn.K, fusion.K from coarse to fine, head.conv1, head, postprocess;
+ * norms belong to the part that follows. fathom_session_run_tensor has no first and last one.
+ * FATHOM_E_ARGUMENT past the end, before the first run, and without the option. */
+FATHOM_API fathom_status fathom_session_part(const fathom_session *session, size_t i,
+                                             fathom_part *part);
+
+/* ---- the machine --------------------------------------------------------------------------- */
+
+/* The most that the kernels of one instruction set could do, measured where it is to be used.
+ * 0 where the CPU has no such instructions. */
+typedef struct fathom_limits {
+    double f32, bf16; /* GFLOP/s of multiply-adds in registers */
+    double int8;      /* the same of 8-bit integers, in 1e9 operations a second */
+    double read;      /* GB/s (1e9) from memory, of a buffer that no cache holds */
+} fathom_limits;
+
+typedef struct fathom_machine {
+    const char *cpu;        /* the instruction set, as in fathom_session_info */
+    int threads;            /* of `all` */
+    fathom_limits one, all; /* on one thread, on all of them */
+} fathom_machine;
+
+/* Takes about a second, `threads` (0: the cores this process may run on) and, for as long, a buffer
+ * of four times the last cache, 128 MiB to 1 GiB. Other work on the machine makes the figures less. */
+FATHOM_API fathom_status fathom_machine_measure(int threads, fathom_machine *machine,
+                                                fathom_error *err);
 
 /* ---- depth maps ---------------------------------------------------------------------------- */
 

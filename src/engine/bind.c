@@ -133,6 +133,7 @@ static void bind_block(struct binder *b, const struct fm_vit_config *c, int i,
                        struct fm_vit_block *block)
 {
     snprintf(b->prefix, sizeof b->prefix, "pretrained.blocks.%d.", i);
+    block->index = i;
     block->norm1_weight = values(b, "norm1.weight", c->dim, 0);
     block->norm1_bias = values(b, "norm1.bias", c->dim, 0);
     block->qkv = quantizable(b, "attn.qkv", 3 * c->dim, c->dim);

@@ -15,6 +15,7 @@ struct fathom_session {
     size_t planned;
     int size; /* as asked for, 0: the model's */
     int net_width, net_height;
+    struct fm_profile profile; /* its table in the arena */
     float *pos; /* in the arena: position embedding of this geometry, for the session's life */
 };
 
@@ -43,11 +44,14 @@ static fathom_status run_picture(struct fathom_session *s, const fathom_image *i
     float *output = fm_arena_alloc(&s->arena, pixels, sizeof(float));
     float *input = fm_arena_alloc(&s->arena, pixels, 3 * sizeof(float));
     fm_report_start(&s->context);
+    fm_part_start(&s->context);
     fm_preprocess(&s->context, &c->input, image, s->net_width, s->net_height, input);
+    fm_part_end(&s->context, "preprocess");
     run_network(s, input, output);
     fathom_status status = fm_postprocess(&s->context, &c->output, output, s->net_width,
                                           s->net_height, values, image ? image->width : 1,
                                           image ? image->height : 1, err);
+    fm_part_end(&s->context, "postprocess");
     if (image) fm_report(&s->context, "depth", values, 2, image->height, image->width, 1);
     fm_arena_release(&s->arena, mark);
     return status;
@@ -60,6 +64,8 @@ static fathom_status lay_out(struct fathom_session *s, fathom_error *err)
     const int gh = s->net_height / c->patch, gw = s->net_width / c->patch;
     s->pos = fm_arena_alloc(&s->arena, (size_t)c->prefix_tokens + (size_t)gh * (size_t)gw,
                             (size_t)c->dim * sizeof(float));
+    if (s->context.profile)
+        s->profile.parts = fm_arena_alloc(&s->arena, s->profile.capacity, sizeof *s->profile.parts);
     if (s->context.dry) return run_picture(s, NULL, NULL, err);
     fm_vit_position(&s->model->vit, gh, gw, s->pos);
     return FATHOM_OK;
@@ -71,6 +77,12 @@ static fathom_status plan_and_allocate(struct fathom_session *s, fathom_error *e
     s->context.dry = true;
     fm_arena_init_counting(&s->arena);
     FM_TRY(lay_out(s, err));
+    if (s->context.profile) { /* once more, now that the number of parts is known */
+        s->profile.capacity = s->profile.count;
+        fm_arena_init_counting(&s->arena);
+        FM_TRY(lay_out(s, err));
+        s->profile.count = 0;
+    }
     if (s->arena.overflow)
         return fm_fail(err, FATHOM_E_TOO_LARGE, "a network input of %dx%d needs more memory than "
                        "can be addressed; use a smaller size", s->net_width, s->net_height);
@@ -121,6 +133,7 @@ fathom_status fathom_session_create(fathom_session **session, const fathom_model
     s->context.gemm = opt->gemm;
     s->context.on_stage = opt->on_stage;
     s->context.user = opt->user;
+    if (opt->profile) s->context.profile = &s->profile;
     s->size = opt->size;
     fathom_status status = fm_cpu_kernels(&s->context.kernels, err);
     if (!status && opt->gemm == FATHOM_GEMM_OPENBLAS) status = fm_blas_load(err);
@@ -162,12 +175,24 @@ void fathom_session_get_info(const fathom_session *session, fathom_session_info 
     };
 }
 
+fathom_status fathom_session_part(const fathom_session *session, size_t i, fathom_part *part)
+{
+    static const char *const units[] = {"f32", "bf16", "int8"};
+    if (!session || !part || !session->context.profile || i >= session->profile.count)
+        return FATHOM_E_ARGUMENT;
+    const struct fm_part *p = &session->profile.parts[i];
+    *part = (fathom_part){.name = p->name, .seconds = p->seconds, .flop = p->flop,
+                          .bytes = p->bytes, .unit = units[p->unit]};
+    return FATHOM_OK;
+}
+
 fathom_status fathom_session_run_tensor(fathom_session *session, const float *input, float *output,
                                         fathom_error *err)
 {
     if (!session || !input || !output)
         return fm_fail(err, FATHOM_E_ARGUMENT, "fathom_session_run_tensor: NULL argument");
     fm_report_start(&session->context);
+    fm_part_start(&session->context);
     run_network(session, input, output);
     return FATHOM_OK;
 }

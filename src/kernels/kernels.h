@@ -128,7 +128,19 @@ struct fm_gemm_tile_int8 {
  * winograd_input  V = B^T d B for each channel; d[4*i + j] points at a pixel's channels, element p
  *                 of the 16 goes to v + p * plane.
  * winograd_output Y = A^T M A, then + bias, max(., 0) if relu, + residual; element p of M is at
- *                 m + p * plane. y[2*i + j] is a pixel's channels, NULL outside the picture. */
+ *                 m + p * plane. y[2*i + j] is a pixel's channels, NULL outside the picture.
+ *
+ * ---- the machine's limits ----------------------------------------------------------------------
+ * Not for pictures: these measure what the others are measured against. y holds FM_PEAK_CHAINS
+ * values (of bf16: FM_PEAK_BF16_CHAINS), chain i starts with y[i] in all lanes and leaves its first lane there, so that the work can
+ * be checked and cannot be left out.
+ * peak_f32     n times, each chain: y = y * 0.5 + 1. Returns the operations done, a multiply-add as two.
+ * peak_bf16    n times: y = y + 0.5 * 1 + 0.25 * 1 with bf16 products. Where the level has no such
+ *              instruction: y = 0, returns 0.
+ * peak_int8    n times: y = y + 4 products 3 * -2, unsigned by signed. The same where there is none.
+ * read_sum     the sum of x [n], in any order: a load and an addition for each vector. */
+enum { FM_PEAK_CHAINS = 12, FM_PEAK_BF16_CHAINS = 16 };
+
 struct fm_lerp {
     int i0, i1;
     float w0, w1;

@@ -10,6 +10,7 @@
 #include "ops/team.h"
 
 struct fm_kernels;
+struct fm_profile;
 
 struct fm_context {
     struct fm_arena *arena;
@@ -22,6 +23,7 @@ struct fm_context {
     fathom_stage_fn on_stage; /* may be NULL */
     void *user;
     double stage_start; /* seconds, monotonic */
+    struct fm_profile *profile; /* NULL: not kept, see profile.h */
 };
 
 /* n_tasks calls of task(arg, i, worker), 0 <= worker < context->threads, in any order, in parallel.
@@ -39,7 +41,10 @@ void fm_report(struct fm_context *context, const char *name, const float *data, 
 /* Starts the clock of the first stage. */
 void fm_report_start(struct fm_context *context);
 
-/* Cores this process may run on (affinity), at least 1. */
+/* Seconds since some moment in the past, monotonic. */
+double fm_seconds(void);
+
+/* Cores this process may run on (affinity, and the quotas of its control groups), at least 1. */
 int fm_default_threads(void);
 
 #endif

@@ -2,6 +2,7 @@
  * Quantised linear layers. A task takes a block of rows: quantises them, then multiplies them with one
  * panel of the weights after the other. */
 #include "ops/int8.h"
+#include "ops/profile.h"
 
 enum { MAX_BLOCK_TILES = 8, MIN_BLOCK_TILES = 4, MAX_BLOCK = MAX_BLOCK_TILES * FM_TILE_ROWS };
 
@@ -116,6 +117,11 @@ static int block_rows(int m, int threads)
     return best * FM_TILE_ROWS;
 }
 
+static void count(struct fm_context *context, const struct fm_weights *w, int m)
+{
+    fm_count(context, FM_UNIT_INT8, 2.0 * m * w->out * w->in, (double)w->out * w->in);
+}
+
 struct layer {
     struct packed fc1, fc2; /* a linear layer is fc1 alone */
     struct fm_rows rows;
@@ -185,6 +191,9 @@ void fm_linear_int8(struct fm_context *context, const struct fm_weights *w, cons
     const size_t mark = fm_arena_mark(context->arena);
     struct layer t = {.rows = *rows, .y = y, .y16 = y16, .m = m, .widest = (size_t)w->in};
     if (ep) t.ep = *ep;
+    count(context, w, m);
+    fm_count(context, FM_UNIT_INT8, 0, (double)m * w->in * (rows->x ? sizeof *rows->x : sizeof *rows->x16) +
+             (double)m * w->out * (y ? sizeof *y : sizeof *y16));
     t.fc1 = pack(context, w);
     run(context, &t, linear_task);
     fm_arena_release(context->arena, mark);
@@ -197,6 +206,9 @@ void fm_mlp_int8(struct fm_context *context, const struct fm_weights *fc1, const
     struct layer t = {.rows = *rows, .y = y, .m = m};
     t.widest = (size_t)(fc1->in > fc2->in ? fc1->in : fc2->in);
     if (ep) t.ep = *ep;
+    count(context, fc1, m);
+    count(context, fc2, m);
+    fm_count(context, FM_UNIT_INT8, 0, 2.0 * m * fc2->out * sizeof *y);
     t.fc1 = pack(context, fc1);
     t.fc2 = pack(context, fc2);
     run(context, &t, mlp_task);

@@ -43,7 +43,7 @@ STAGE_FN = c.CFUNCTYPE(None, c.c_void_p, c.POINTER(Stage))
 
 class Options(c.Structure):
     _fields_ = [("threads", c.c_int), ("size", c.c_int), ("gemm", c.c_int), ("precision", c.c_int),
-                ("on_stage", STAGE_FN), ("user", c.c_void_p)]
+                ("on_stage", STAGE_FN), ("user", c.c_void_p), ("profile", c.c_int)]
 
 
 class Info(c.Structure):
