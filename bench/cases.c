@@ -58,7 +58,7 @@ static void gemm_tile_int8(struct bench *b)
         .width = b->k->panel, .row_scale = scale, .column_scale = scale, .row_zero = zero,
         .column_sum = zero, .c = b->y, .ldc = ROW, .columns = b->k->panel,
     };
-    products(b, FM_UNIT_INT8, 2.0 * FM_TILE_ROWS * ROW * b->k->panel);
+    products(b, b->k->has_bf16 ? FM_UNIT_INT8 : FM_UNIT_F32, 2.0 * FM_TILE_ROWS * ROW * b->k->panel);
     REPEAT b->k->gemm_tile_int8(&tile);
 }
 

@@ -176,7 +176,7 @@ static int run_throughput(const struct bench_options *opt, const struct bench_pl
 
 static int run_model(const struct bench_options *opt)
 {
-    static const char *const precisions[] = {"", "f32", "f32", "bf16", "int8"};
+    static const char *const precisions[] = {"f32", "f32", "f32", "bf16", "int8"};
     fathom_error err = {0};
     struct bench_plan plan = {.model_path = opt->model, .runs = opt->runs};
     plan.precision = precisions[opt->precision];
@@ -192,6 +192,13 @@ static int run_model(const struct bench_options *opt)
     }
     plan.open_seconds = stream_seconds() - start;
     fathom_model_get_info(plan.model, &plan.info);
+    if (plan.info.quantized && opt->precision && opt->precision != PRECISION_INT8) {
+        complain("--precision %s: %s is quantised and runs in int8 only; leave it out, or take the "
+                 "model that it was made of", plan.precision, plan.info.name);
+        fathom_model_close(&plan.model);
+        return EXIT_ARGUMENT;
+    }
+    if (plan.info.quantized) plan.precision = precisions[PRECISION_INT8];
     int code = plan_size(&plan, opt->size, &err);
     if (code == EXIT_FINE) code = make_picture(&plan);
     if (code == EXIT_FINE)

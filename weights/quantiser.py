@@ -13,7 +13,7 @@ LEVELS, LARGEST = 255, 127
 COMPENSATED = 0.3     # share of the rounding error of weights that compensation leaves, about
 DESCENT, RATE = 200, 0.03
 CLASS_WEIGHT = 0.2    # of the class token against all other tokens of a picture together
-DAMPING = 1e-3        # of the mean second moment, added to each
+DAMPING = 0.1         # of the mean second moment, added to each: other pictures are not quite like these
 STRIP = 64            # columns rounded before the rest of the matrix is told
 
 
