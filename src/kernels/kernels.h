@@ -109,8 +109,11 @@ struct fm_gemm_tile_int8 {
  *
  * ---- rows -----------------------------------------------------------------------------------
  * layernorm    y = (x - mean) / sqrt(var + eps) * gamma + beta, biased variance. In place.
- * softmax      x = exp(scale * (x - max x)) in place, scale > 0; returns the sum of the results.
- *              The caller divides (fm_epilogue.row_scale), which is cheaper after the product with V.
+ * softmax      the next n values of a row whose softmax is taken in parts: top = max(top, max x), then
+ *              x = exp(scale * (x - top)) in place, scale > 0. Returns by how much earlier parts shrink,
+ *              exp(scale * (old top - top)); sum = sum * that + the sum of the new x. Before the first
+ *              part top = -infinity, sum = 0. The caller divides by the sum at the end. As a power of
+ *              2: with a = scale * (top - x), relative error 3e-7 + 2e-7 a.
  * gelu         y = x * Phi(x), exact (erf) form; |error| <= 4e-7 * max(1, |x|). In place.
  * silu_mul     y = gate / (1 + exp(-gate)) * up. In place on either.
  * sigmoid      y = scale / (1 + exp(-x)). In place.
