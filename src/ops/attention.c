@@ -3,10 +3,11 @@
  *
  * A task takes one head and some of the queries, packs the head's K^T and V (its own copy: two cores
  * that read what one of them wrote wait for each other), and goes over its queries, QUERY_ROWS at a
- * time, and over the keys in blocks: scores [QUERY_ROWS, KEYS] = Q K^T, their part of the softmax, and their share of the product with V, added
- * to what earlier blocks gave, which shrinks first where a larger score has come (Milakov and
- * Gimelshein 2018; Dao et al. 2022, FlashAttention). In the end it is divided by the rows' sums. So the
- * n x n matrix never exists, the scores at hand stay in the first cache, and memory is linear in n. */
+ * time, and over the keys in blocks: scores [QUERY_ROWS, KEYS] = Q K^T, their part of the softmax, and
+ * their share of the product with V, added to what earlier blocks gave, which shrinks first where a
+ * larger score has come (Milakov and Gimelshein 2018; Dao et al. 2022, FlashAttention). In the end it is
+ * divided by the rows' sums. So the n x n matrix never exists, the scores at hand stay in the first
+ * cache, and memory is linear in n. */
 #include "ops/ops.h"
 
 #include <math.h>
