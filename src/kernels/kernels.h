@@ -128,6 +128,8 @@ struct fm_gemm_tile_int8 {
  *
  * ---- Winograd F(2x2, 3x3) (Lavin and Gray 2016, section 4.1) ------------------------------------
  * A 3x3 convolution of a 4x4 patch of pixels to 2x2 with 16 multiplications instead of 36.
+ * winograd_weights U = G g G^T for each channel; g [3][3] is at w, its elements ld values of `type`
+ *                 apart, element p of the 16 goes to u + p * plane.
  * winograd_input  V = B^T d B for each channel; d[4*i + j] points at a pixel's channels, element p
  *                 of the 16 goes to v + p * plane.
  * winograd_output Y = A^T M A, then + bias, max(., 0) if relu, + residual; element p of M is at
