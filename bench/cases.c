@@ -188,6 +188,14 @@ static void winograd_input(struct bench *b)
     REPEAT b->k->winograd_input(b->y, 2 * PIXELS, pixels, PIXELS);
 }
 
+static void winograd_input_bf16(struct bench *b)
+{
+    const float *pixels[16];
+    for (int i = 0; i < 16; i++) pixels[i] = b->x + i * PIXELS;
+    bytes(b, 16.0 * PIXELS * (sizeof(float) + sizeof(uint16_t)));
+    REPEAT b->k->winograd_input_bf16(b->y16, 2 * PIXELS, pixels, PIXELS);
+}
+
 static void winograd_output(struct bench *b)
 {
     const struct fm_winograd_out out = {
@@ -229,7 +237,7 @@ static const struct {
     CASE(gemm_tile), CASE(gemm_tile_bf16), CASE(gemm_tile_int8), CASE(finish_rows), CASE(pack_nk),
     CASE(pack_kn), CASE(pack_pairs), CASE(to_bf16), CASE(from_bf16), CASE(quantize), CASE(layernorm), CASE(softmax), CASE(gelu), CASE(silu_mul),
     CASE(sigmoid), CASE(relu), CASE(add_relu), CASE(lerp), CASE(lerp_columns), CASE(dot_rows),
-    CASE(winograd_weights), CASE(winograd_input), CASE(winograd_output), CASE(peak_f32), CASE(peak_bf16), CASE(peak_int8),
+    CASE(winograd_weights), CASE(winograd_input), CASE(winograd_input_bf16), CASE(winograd_output), CASE(peak_f32), CASE(peak_bf16), CASE(peak_int8),
     CASE(read_sum),
 };
 

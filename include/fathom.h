@@ -192,13 +192,14 @@ typedef enum fathom_gemm { /* who multiplies matrices */
     FATHOM_GEMM_OPENBLAS = 1 /* OpenBLAS, single-threaded on fixed parts */
 } fathom_gemm;
 
-typedef enum fathom_precision { /* of the encoder's matrix products; all else is f32 */
+typedef enum fathom_precision { /* of the encoder's matrix products; but for bf16, all else is f32 */
     FATHOM_PRECISION_F32 = 0,
-    /* bf16 operands, f32 sums, on CPUs that have the instructions (AVX512_BF16); elsewhere f32
-     * arithmetic on the weights as they are. Within about 2e-3 of the map's range on average. */
+    /* bf16 operands, f32 sums, also in the decoder's 3x3 convolutions, on CPUs that have the
+     * instructions (AVX512_BF16); elsewhere f32 arithmetic on the weights as they are. Within about 1e-3
+     * of the map's range on average. */
     FATHOM_PRECISION_BF16 = 1,
-    /* 8-bit weights and activations, exact integer sums; attention in bf16 on CPUs that have it, else
-     * f32. Needs a file that weights/quantize.py made, and such a file runs in nothing else: it is
+    /* 8-bit weights and activations, exact integer sums; attention and the decoder's 3x3 convolutions in
+     * bf16 on CPUs that have it, else f32. Needs a file that weights/quantize.py made, and such a file runs in nothing else: it is
      * what F32, the default, means for it. Its error is in its config (quant.mean_error). */
     FATHOM_PRECISION_INT8 = 2
 } fathom_precision;

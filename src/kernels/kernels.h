@@ -132,6 +132,7 @@ struct fm_gemm_tile_int8 {
  *                 apart, element p of the 16 goes to u + p * plane.
  * winograd_input  V = B^T d B for each channel; d[4*i + j] points at a pixel's channels, element p
  *                 of the 16 goes to v + p * plane.
+ * winograd_input_bf16 the same, rounded as to_bf16 does.
  * winograd_output Y = A^T M A, then + bias, max(., 0) if relu, + residual; element p of M is at
  *                 m + p * plane. y[2*i + j] is a pixel's channels, NULL outside the picture.
  *

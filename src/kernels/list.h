@@ -24,6 +24,7 @@ K(void, lerp_columns, (float *y, const float *x, const struct fm_lerp *at, int n
 K(void, dot_rows, (float *y, const float *x, const float *w, float bias, int rows, int n))
 K(void, winograd_weights, (float *u, ptrdiff_t plane, const void *w, enum fm_dtype type, ptrdiff_t ld, int channels))
 K(void, winograd_input, (float *v, ptrdiff_t plane, const float *const pixels[16], int channels))
+K(void, winograd_input_bf16, (uint16_t *v, ptrdiff_t plane, const float *const pixels[16], int channels))
 K(void, winograd_output, (const struct fm_winograd_out *out, const float *m, ptrdiff_t plane, int channels))
 K(double, peak_f32, (float *y, int n))
 K(double, peak_bf16, (float *y, int n))

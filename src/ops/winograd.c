@@ -2,7 +2,7 @@
 #include "ops/profile.h"
 #include "ops/winograd.h"
 
-enum { CHUNK = 64 }; /* channels transformed and packed at a time: in the second cache */
+enum { CHUNK = 64, MAX_PANEL = 64 }; /* channels transformed and packed at a time: in the second cache */
 
 static int chunks(int in) { return (in + CHUNK - 1) / CHUNK; }
 
@@ -16,21 +16,29 @@ static void prepare_chunk(void *arg, size_t task, int worker)
     const int first = (int)task % chunks(in) * CHUNK, channels = in - first < CHUNK ? in - first : CHUNK;
     const ptrdiff_t plane = (ptrdiff_t)t->k->panel * CHUNK;
     float *u = t->scratch + worker * 16 * plane; /* [16][panel][CHUNK] */
-    float *to = t->packed + (size_t)j * (size_t)in + (size_t)first * (size_t)width;
+    const int per_word = t->half ? 2 : 1; /* values */
+    float *to = t->packed + ((size_t)j * (size_t)in + (size_t)first * (size_t)width) / (size_t)per_word;
     for (int o = 0; o < n; o++) {
         const size_t at = (size_t)(j + o) * (size_t)w->in + (size_t)first;
         const unsigned char *row = (const unsigned char *)w->data + at * fm_dtype_size(w->type);
         t->k->winograd_weights(u + o * CHUNK, plane, row, w->type, in, channels);
     }
-    for (int p = 0; p < 16; p++)
-        t->k->pack_nk(to + (size_t)p * t->one, u + p * plane, FM_F32, CHUNK, n, channels, width);
+    for (int p = 0; p < 16; p++) {
+        uint16_t rounded[MAX_PANEL * CHUNK];
+        const void *rows = u + p * plane;
+        for (int o = 0; t->half && o < n; o++)
+            t->k->to_bf16(rounded + o * CHUNK, u + p * plane + o * CHUNK, channels);
+        if (t->half) rows = rounded;
+        t->k->pack_nk(to + (size_t)p * t->one, rows, FM_F32, CHUNK / per_word, n, channels / per_word, width);
+    }
 }
 
 struct fm_winograd fm_winograd_prepare(struct fm_context *context, const struct fm_weights *w)
 {
     const size_t in = (size_t)(w->in / 9), out = (size_t)w->out, threads = (size_t)context->threads;
     struct fm_winograd t = {.k = context->kernels, .weights = *w};
-    t.one = fm_packed_size(t.k, w->out, (int)in);
+    t.half = context->bf16 && in % 2 == 0;
+    t.one = fm_packed_size(t.k, w->out, (int)in) / (t.half ? 2 : 1);
     t.scratch_size = 16 * FM_WINOGRAD_TILES * (in + out);
     t.packed = fm_arena_alloc(context->arena, 16 * t.one, sizeof(float));
     const size_t mark = fm_arena_mark(context->arena);
@@ -47,12 +55,13 @@ void fm_winograd_count(struct fm_context *context, const struct fm_weights *w, i
 {
     /* 16 products, 32 additions for V, 24 for Y, 7 x 4 operations for U */
     const double in = w->in / 9, out = w->out;
-    fm_count(context, FM_UNIT_F32, tiles * (32 * in * out + 32 * in + 24 * out) + 28 * in * out, 0);
+    const enum fm_unit unit = context->bf16 && w->in / 9 % 2 == 0 ? FM_UNIT_BF16 : FM_UNIT_F32;
+    fm_count(context, unit, tiles * (32 * in * out + 32 * in + 24 * out) + 28 * in * out, 0);
 }
 
-/* V of one tile, to v + 16 planes. */
-static void tile_input(const struct fm_winograd *t, const struct fm_pixels *p, int ty, int tx,
-                       float *v, ptrdiff_t plane)
+/* V of one tile, to element `at` of 16 planes of v. */
+static void tile_input(const struct fm_winograd *t, const struct fm_pixels *p, int ty, int tx, float *v,
+                       ptrdiff_t at, ptrdiff_t plane)
 {
     const float *d[16];
     for (int i = 0; i < 4; i++)
@@ -62,7 +71,8 @@ static void tile_input(const struct fm_winograd *t, const struct fm_pixels *p, i
             d[4 * i + j] =
                 inside ? p->data + ((size_t)y * (size_t)p->w + (size_t)x) * (size_t)p->c : p->zeros;
         }
-    t->k->winograd_input(v, plane, d, p->c);
+    if (t->half) t->k->winograd_input_bf16((uint16_t *)(void *)v + at, plane, d, p->c);
+    else t->k->winograd_input(v + at, plane, d, p->c);
 }
 
 static void tile_output(const struct fm_winograd *t, const struct fm_winograd_target *to, int ty,
@@ -79,6 +89,46 @@ static void tile_output(const struct fm_winograd *t, const struct fm_winograd_ta
     t->k->winograd_output(&out, m, plane, t->weights.out);
 }
 
+/* One of the 16 products, of n tiles: v [n][in], m [n][out]. */
+static void product(const struct fm_winograd *t, int p, const float *v, int n, float *m)
+{
+    const int in = t->weights.in / 9, out = t->weights.out;
+    for (int j = 0; j < out; j += t->k->panel) {
+        const int left = out - j, width = fm_panel_width(t->k, left), columns = left < width ? left : width;
+        const float *a[FM_TILE_ROWS];
+        struct fm_gemm_tile tile = {
+            .a = a, .segments = 1, .depth = in, .width = width, .ldc = out, .columns = columns,
+            .b = t->packed + (size_t)p * t->one + (size_t)j * (size_t)in,
+        };
+        for (int i = 0; i < n; i += FM_TILE_ROWS) {
+            tile.rows = n - i < FM_TILE_ROWS ? n - i : FM_TILE_ROWS;
+            for (int r = 0; r < FM_TILE_ROWS; r++) a[r] = v + (ptrdiff_t)(i + (r < tile.rows ? r : 0)) * in;
+            tile.c = m + (ptrdiff_t)i * out + j;
+            t->k->gemm_tile(&tile);
+        }
+    }
+}
+
+static void product_bf16(const struct fm_winograd *t, int p, const uint16_t *v, int n, float *m)
+{
+    const int in = t->weights.in / 9, out = t->weights.out;
+    const uint32_t *packed = (const uint32_t *)(const void *)(t->packed + (size_t)p * t->one);
+    for (int j = 0; j < out; j += t->k->panel) {
+        const int left = out - j, width = fm_panel_width(t->k, left), columns = left < width ? left : width;
+        const uint16_t *a[FM_TILE_ROWS];
+        struct fm_gemm_tile_bf16 tile = {
+            .a = a, .segments = 1, .depth = in, .width = width, .ldc = out, .columns = columns,
+            .b = packed + (size_t)j * (size_t)in / 2,
+        };
+        for (int i = 0; i < n; i += FM_TILE_ROWS) {
+            tile.rows = n - i < FM_TILE_ROWS ? n - i : FM_TILE_ROWS;
+            for (int r = 0; r < FM_TILE_ROWS; r++) a[r] = v + (ptrdiff_t)(i + (r < tile.rows ? r : 0)) * in;
+            tile.c = m + (ptrdiff_t)i * out + j;
+            t->k->gemm_tile_bf16(&tile);
+        }
+    }
+}
+
 void fm_winograd_tiles(const struct fm_winograd *t, const struct fm_pixels *pixels, int across,
                        int first, int n, int worker, const struct fm_winograd_target *target)
 {
@@ -88,25 +138,10 @@ void fm_winograd_tiles(const struct fm_winograd *t, const struct fm_pixels *pixe
     float *v = t->scratch + (size_t)worker * t->scratch_size, *m = v + 16 * v_plane;
 
     for (int i = 0; i < n; i++)
-        tile_input(t, pixels, (first + i) / across, (first + i) % across, v + (ptrdiff_t)i * in,
-                   v_plane);
+        tile_input(t, pixels, (first + i) / across, (first + i) % across, v, (ptrdiff_t)i * in, v_plane);
     for (int p = 0; p < 16; p++)
-        for (int j = 0; j < out; j += t->k->panel) {
-            const int left = out - j, width = fm_panel_width(t->k, left);
-            const float *a[FM_TILE_ROWS];
-            struct fm_gemm_tile tile = {
-                .a = a, .segments = 1, .depth = in, .width = width, .ldc = out,
-                .b = t->packed + (size_t)p * t->one + (size_t)j * (size_t)in,
-                .columns = left < width ? left : width,
-            };
-            for (int i = 0; i < n; i += FM_TILE_ROWS) {
-                tile.rows = n - i < FM_TILE_ROWS ? n - i : FM_TILE_ROWS;
-                for (int r = 0; r < FM_TILE_ROWS; r++)
-                    a[r] = v + p * v_plane + (ptrdiff_t)(i + (r < tile.rows ? r : 0)) * in;
-                tile.c = m + p * m_plane + (ptrdiff_t)i * out + j;
-                t->k->gemm_tile(&tile);
-            }
-        }
+        if (t->half) product_bf16(t, p, (const uint16_t *)(const void *)v + p * v_plane, n, m + p * m_plane);
+        else product(t, p, v + p * v_plane, n, m + p * m_plane);
     for (int i = 0; i < n; i++)
         tile_output(t, target, (first + i) / across, (first + i) % across, m + (ptrdiff_t)i * out,
                     m_plane);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * 3x3 convolutions of stride 1 as Winograd F(2x2, 3x3): 2.25 times fewer multiplications, at about
- * three times the rounding error of the direct sum (still far below the network's own). Part of
- * ops/, used by conv.c and head.c. */
+ * three times the rounding error of the direct sum (still far below the network's own). Where
+ * context->bf16, the 16 products are of bf16 operands. Part of ops/, used by conv.c and head.c. */
 #ifndef FM_WINOGRAD_H
 #define FM_WINOGRAD_H
 
@@ -11,8 +11,9 @@
 struct fm_winograd {
     const struct fm_kernels *k;
     struct fm_weights weights;
+    int half;         /* on bf16: V, and words of two in `packed` */
     float *packed;    /* 16 products' weights, packed */
-    size_t one;       /* floats of one of them */
+    size_t one;       /* floats, or words, of one of them */
     float *scratch;   /* per worker: V and M of FM_WINOGRAD_TILES tiles */
     size_t scratch_size;
 };

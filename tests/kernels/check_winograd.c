@@ -101,6 +101,35 @@ static void input_one(struct checker *c, int channels, enum values kind, enum pl
     release(c, &v);
 }
 
+/* What the level's own winograd_input gives, rounded as its to_bf16 rounds. */
+void check_winograd_input_bf16(struct checker *c)
+{
+    int sizes[N_SIZES];
+    vector_sizes(c->k, sizes);
+    for (int s = 0; sizes[s] >= 0; s++) {
+        const int channels = sizes[s];
+        const ptrdiff_t plane = channels + GAP;
+        const size_t size = 15 * (size_t)plane + (size_t)channels, one = (size_t)channels;
+        float *x = malloc((16 * one + 1) * sizeof *x), *v = malloc((size + 1) * sizeof *v);
+        uint16_t *half = (void *)fence_alloc(size * sizeof *half);
+        const float *pixels[16];
+        fill_values(c, x, 16 * one, s % 2 ? UNIFORM : SPECIAL);
+        for (int p = 0; p < 16; p++) pixels[p] = x + (size_t)p * one;
+        for (size_t i = 0; i < size; i++) half[i] = 0x1234;
+        c->k->winograd_input(v, plane, pixels, channels);
+        c->k->winograd_input_bf16(half, plane, pixels, channels);
+        for (size_t i = 0; i < size; i++) {
+            const int inside = (ptrdiff_t)i % plane < channels;
+            const float expected = fm_bf16_float(inside ? fm_float_bf16(v[i]) : 0x1234);
+            const float found = fm_bf16_float(half[i]);
+            compare_values(c, "winograd_input_bf16", &found, &expected, NULL, 1);
+        }
+        free(x);
+        free(v);
+        fence_free((void *)half, size * sizeof *half);
+    }
+}
+
 void check_winograd_input(struct checker *c)
 {
     int sizes[N_SIZES];

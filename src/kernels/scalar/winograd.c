@@ -25,23 +25,40 @@ void fm_scalar_winograd_weights(float *u, ptrdiff_t plane, const void *w, enum f
     }
 }
 
+/* One channel: v [16]. */
+static void input_of(float v[16], const float *const pixels[16], int c)
+{
+    float t[4][4];
+    for (int j = 0; j < 4; j++) {
+        t[0][j] = pixels[j][c] - pixels[8 + j][c];
+        t[1][j] = pixels[4 + j][c] + pixels[8 + j][c];
+        t[2][j] = pixels[8 + j][c] - pixels[4 + j][c];
+        t[3][j] = pixels[4 + j][c] - pixels[12 + j][c];
+    }
+    for (int i = 0; i < 4; i++) {
+        v[4 * i] = t[i][0] - t[i][2];
+        v[4 * i + 1] = t[i][1] + t[i][2];
+        v[4 * i + 2] = t[i][2] - t[i][1];
+        v[4 * i + 3] = t[i][1] - t[i][3];
+    }
+}
+
 void fm_scalar_winograd_input(float *v, ptrdiff_t plane, const float *const pixels[16], int channels)
 {
     for (int c = 0; c < channels; c++) {
-        float t[4][4];
-        for (int j = 0; j < 4; j++) {
-            t[0][j] = pixels[j][c] - pixels[8 + j][c];
-            t[1][j] = pixels[4 + j][c] + pixels[8 + j][c];
-            t[2][j] = pixels[8 + j][c] - pixels[4 + j][c];
-            t[3][j] = pixels[4 + j][c] - pixels[12 + j][c];
-        }
-        for (int i = 0; i < 4; i++) {
-            float *to = v + 4 * i * plane + c;
-            to[0] = t[i][0] - t[i][2];
-            to[plane] = t[i][1] + t[i][2];
-            to[2 * plane] = t[i][2] - t[i][1];
-            to[3 * plane] = t[i][1] - t[i][3];
-        }
+        float all[16];
+        input_of(all, pixels, c);
+        for (int p = 0; p < 16; p++) v[p * plane + c] = all[p];
+    }
+}
+
+void fm_scalar_winograd_input_bf16(uint16_t *v, ptrdiff_t plane, const float *const pixels[16],
+                                   int channels)
+{
+    for (int c = 0; c < channels; c++) {
+        float all[16];
+        input_of(all, pixels, c);
+        for (int p = 0; p < 16; p++) v[p * plane + c] = fm_float_bf16(all[p]);
     }
 }
 

@@ -50,25 +50,46 @@ static void winograd_weights(float *u, ptrdiff_t plane, const void *w, enum fm_d
     weights_block(u + c, plane, g, channels - c);
 }
 
+/* VF channels: v [16]. */
+static inline __attribute__((always_inline)) void input_of(vf v[16], const float *const pixels[16], int c,
+                                                           int left)
+{
+    vf t[4][4];
+    UNROLL for (int j = 0; j < 4; j++) {
+        const vf d0 = load_some(pixels[j] + c, left), d1 = load_some(pixels[4 + j] + c, left);
+        const vf d2 = load_some(pixels[8 + j] + c, left), d3 = load_some(pixels[12 + j] + c, left);
+        t[0][j] = vf_sub(d0, d2);
+        t[1][j] = vf_add(d1, d2);
+        t[2][j] = vf_sub(d2, d1);
+        t[3][j] = vf_sub(d1, d3);
+    }
+    UNROLL for (int i = 0; i < 4; i++) {
+        v[4 * i] = vf_sub(t[i][0], t[i][2]);
+        v[4 * i + 1] = vf_add(t[i][1], t[i][2]);
+        v[4 * i + 2] = vf_sub(t[i][2], t[i][1]);
+        v[4 * i + 3] = vf_sub(t[i][1], t[i][3]);
+    }
+}
+
 static void winograd_input(float *v, ptrdiff_t plane, const float *const pixels[16], int channels)
 {
     for (int c = 0; c < channels; c += VF) {
+        vf all[16];
+        input_of(all, pixels, c, channels - c);
+        UNROLL for (int p = 0; p < 16; p++) store_some(v + p * plane + c, channels - c, all[p]);
+    }
+}
+
+static void winograd_input_bf16(uint16_t *v, ptrdiff_t plane, const float *const pixels[16], int channels)
+{
+    for (int c = 0; c < channels; c += VF) {
         const int left = channels - c;
-        vf t[4][4];
-        UNROLL for (int j = 0; j < 4; j++) {
-            const vf d0 = load_some(pixels[j] + c, left), d1 = load_some(pixels[4 + j] + c, left);
-            const vf d2 = load_some(pixels[8 + j] + c, left), d3 = load_some(pixels[12 + j] + c, left);
-            t[0][j] = vf_sub(d0, d2);
-            t[1][j] = vf_add(d1, d2);
-            t[2][j] = vf_sub(d2, d1);
-            t[3][j] = vf_sub(d1, d3);
-        }
-        UNROLL for (int i = 0; i < 4; i++) {
-            float *to = v + 4 * i * plane + c;
-            store_some(to, left, vf_sub(t[i][0], t[i][2]));
-            store_some(to + plane, left, vf_add(t[i][1], t[i][2]));
-            store_some(to + 2 * plane, left, vf_sub(t[i][2], t[i][1]));
-            store_some(to + 3 * plane, left, vf_sub(t[i][1], t[i][3]));
+        vf all[16];
+        input_of(all, pixels, c, left);
+        if (left >= VF) {
+            UNROLL for (int p = 0; p < 16; p++) vf_store_bf16(v + p * plane + c, all[p]);
+        } else {
+            for (int p = 0; p < 16; p++) vf_store_bf16_n(v + p * plane + c, left, all[p]);
         }
     }
 }
