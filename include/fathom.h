@@ -51,7 +51,8 @@ extern "C" {
 
 /* Numbers are stable. `fathom` (the command) exits with 0, or with the tens digit of these:
  * 1 argument, 2 file or format, 3 model, 4 memory, 5 picture; 6 some of several inputs failed;
- * 7 `fathom diff` found more than it was allowed. */
+ * 7 `fathom diff` found more than it was allowed; 8 cancelled, which only programs over the library
+ * see: the command ends by the signal that stopped it. */
 typedef enum fathom_status {
     FATHOM_OK = 0,
     FATHOM_E_ARGUMENT = 10,  /* a bad argument or option */
@@ -64,7 +65,8 @@ typedef enum fathom_status {
     FATHOM_E_NUMERIC = 31,   /* a stage produced NaN or infinity */
     FATHOM_E_MEMORY = 40,    /* out of memory */
     FATHOM_E_IMAGE = 50,     /* a picture could not be decoded */
-    FATHOM_E_TOO_LARGE = 51  /* a size is over its limit */
+    FATHOM_E_TOO_LARGE = 51, /* a size is over its limit */
+    FATHOM_E_CANCELLED = 80  /* fathom_session_cancel ended the run */
 } fathom_status;
 
 typedef struct fathom_error {
@@ -166,6 +168,13 @@ FATHOM_API fathom_status fathom_image_load_memory(fathom_image *image, const voi
                                                   size_t size, const fathom_image_options *opt,
                                                   fathom_error *err);
 
+/* What loading these bytes will take, from the picture's header: the size that the picture will have
+ * (after EXIF), and at most how many bytes of memory beside those given, the picture included. Any of
+ * the three may be NULL. Refuses what loading would refuse for its size. */
+FATHOM_API fathom_status fathom_image_measure(const void *bytes, size_t size,
+                                              const fathom_image_options *opt, int *width,
+                                              int *height, size_t *memory, fathom_error *err);
+
 FATHOM_API void fathom_image_free(fathom_image *image);
 
 /* ---- session ------------------------------------------------------------------------------- */
@@ -223,6 +232,11 @@ FATHOM_API fathom_status fathom_session_create(fathom_session **session, const f
                                                const fathom_session_options *opt,
                                                fathom_error *err);
 
+/* The planned_bytes that such a session would have, without making one. */
+FATHOM_API fathom_status fathom_session_plan_bytes(const fathom_model *model, int width, int height,
+                                                   const fathom_session_options *opt, size_t *bytes,
+                                                   fathom_error *err);
+
 FATHOM_API void fathom_session_destroy(fathom_session **session);
 
 FATHOM_API void fathom_session_get_info(const fathom_session *session, fathom_session_info *info);
@@ -236,6 +250,12 @@ FATHOM_API fathom_status fathom_session_run(fathom_session *session, const fatho
  * net_width] out. Both are the caller's. */
 FATHOM_API fathom_status fathom_session_run_tensor(fathom_session *session, const float *input,
                                                    float *output, fathom_error *err);
+
+/* From any thread, any number of times, as long as the session lives: the run in progress returns
+ * FATHOM_E_CANCELLED within a stage, with nothing allocated and the contents of buffers undefined.
+ * When none is in progress, the next one returns so at once. A run that returns takes the request
+ * with it: the one after it runs. */
+FATHOM_API void fathom_session_cancel(fathom_session *session);
 
 /* ---- depth maps ---------------------------------------------------------------------------- */
 

@@ -16,6 +16,7 @@ struct fathom_session {
     int size; /* as asked for, 0: the model's */
     int net_width, net_height;
     float *pos; /* in the arena: position embedding of this geometry, for the session's life */
+    atomic_int cancel; /* set by any thread, taken by the run that returns */
 };
 
 enum { MAX_THREADS = 1024 };
@@ -65,7 +66,8 @@ static fathom_status lay_out(struct fathom_session *s, fathom_error *err)
     return FATHOM_OK;
 }
 
-static fathom_status plan_and_allocate(struct fathom_session *s, fathom_error *err)
+/* The dry run: s->planned. */
+static fathom_status plan(struct fathom_session *s, fathom_error *err)
 {
     s->context.arena = &s->arena;
     s->context.dry = true;
@@ -76,6 +78,12 @@ static fathom_status plan_and_allocate(struct fathom_session *s, fathom_error *e
                        "can be addressed; use a smaller size", s->net_width, s->net_height);
     s->planned = s->arena.high_water;
     s->context.dry = false;
+    return FATHOM_OK;
+}
+
+static fathom_status plan_and_allocate(struct fathom_session *s, fathom_error *err)
+{
+    FM_TRY(plan(s, err));
     FM_TRY(fm_arena_init(&s->arena, s->planned, err));
     return lay_out(s, err);
 }
@@ -93,6 +101,25 @@ static fathom_status check_options(const fathom_session_options *opt, fathom_err
     return FATHOM_OK;
 }
 
+/* All that needs no memory: from the options to the network's size. */
+static fathom_status settle(struct fathom_session *s, const fathom_model *model, int width,
+                            int height, const fathom_session_options *opt, fathom_error *err)
+{
+    FM_TRY(check_options(opt, err));
+    s->model = model;
+    s->context.threads = opt->threads ? opt->threads : fm_default_threads();
+    if (s->context.threads > MAX_THREADS) s->context.threads = MAX_THREADS;
+    s->context.gemm = opt->gemm;
+    s->context.on_stage = opt->on_stage;
+    s->context.user = opt->user;
+    s->size = opt->size;
+    FM_TRY(fm_cpu_kernels(&s->context.kernels, err));
+    s->context.bf16 = opt->precision == FATHOM_PRECISION_BF16 &&
+                      opt->gemm == FATHOM_GEMM_DEFAULT && s->context.kernels->has_bf16;
+    return fathom_model_network_size(model, width, height, s->size, &s->net_width, &s->net_height,
+                                     err);
+}
+
 fathom_status fathom_session_create(fathom_session **session, const fathom_model *model, int width,
                                     int height, const fathom_session_options *opt,
                                     fathom_error *err)
@@ -102,30 +129,44 @@ fathom_status fathom_session_create(fathom_session **session, const fathom_model
     if (!session || !model)
         return fm_fail(err, FATHOM_E_ARGUMENT, "fathom_session_create: NULL argument");
     if (!opt) opt = &defaults;
-    FM_TRY(check_options(opt, err));
     struct fathom_session *s = calloc(1, sizeof *s);
     if (!s) return fm_fail_memory(err, sizeof *s, "the session");
-    s->model = model;
-    s->context.threads = opt->threads ? opt->threads : fm_default_threads();
-    if (s->context.threads > MAX_THREADS) s->context.threads = MAX_THREADS;
-    s->context.gemm = opt->gemm;
-    s->context.on_stage = opt->on_stage;
-    s->context.user = opt->user;
-    s->size = opt->size;
-    fathom_status status = fm_cpu_kernels(&s->context.kernels, err);
+    fathom_status status = settle(s, model, width, height, opt, err);
     if (!status && opt->gemm == FATHOM_GEMM_OPENBLAS) status = fm_blas_load(err);
     if (!status) status = fm_team_create(&s->context.team, s->context.threads, err);
     if (!status && opt->gemm == FATHOM_GEMM_OPENBLAS) fm_blas_prepare(&s->context);
-    if (!status)
-        s->context.bf16 = opt->precision == FATHOM_PRECISION_BF16 &&
-                          opt->gemm == FATHOM_GEMM_DEFAULT && s->context.kernels->has_bf16;
-    if (!status)
-        status = fathom_model_network_size(model, width, height, s->size, &s->net_width,
-                                           &s->net_height, err);
     if (!status) status = plan_and_allocate(s, err);
+    s->context.cancel = &s->cancel;
     if (status) fathom_session_destroy(&s);
     *session = s;
     return status;
+}
+
+fathom_status fathom_session_plan_bytes(const fathom_model *model, int width, int height,
+                                        const fathom_session_options *opt, size_t *bytes,
+                                        fathom_error *err)
+{
+    static const fathom_session_options defaults;
+    struct fathom_session s = {0};
+    if (!model || !bytes)
+        return fm_fail(err, FATHOM_E_ARGUMENT, "fathom_session_plan_bytes: NULL argument");
+    FM_TRY(settle(&s, model, width, height, opt ? opt : &defaults, err));
+    FM_TRY(plan(&s, err));
+    *bytes = s.planned;
+    return FATHOM_OK;
+}
+
+void fathom_session_cancel(fathom_session *session)
+{
+    if (session) atomic_store(&session->cancel, 1);
+}
+
+/* What a run returns: the request to cancel goes with it. */
+static fathom_status finish(struct fathom_session *s, fathom_status status, fathom_error *err)
+{
+    if (!atomic_exchange(&s->cancel, 0)) return status;
+    return fm_fail(err, FATHOM_E_CANCELLED,
+                   "the run was cancelled by fathom_session_cancel: run the picture again");
 }
 
 void fathom_session_destroy(fathom_session **session)
@@ -157,7 +198,7 @@ fathom_status fathom_session_run_tensor(fathom_session *session, const float *in
         return fm_fail(err, FATHOM_E_ARGUMENT, "fathom_session_run_tensor: NULL argument");
     fm_report_start(&session->context);
     run_network(session, input, output);
-    return FATHOM_OK;
+    return finish(session, FATHOM_OK, err);
 }
 
 /* The map's description; its values are in place. */
@@ -194,7 +235,7 @@ fathom_status fathom_session_run(fathom_session *session, const fathom_image *im
         values = own = malloc(bytes);
         if (!own) return fm_fail_memory(err, bytes, "the depth map");
     }
-    fathom_status status = run_picture(session, image, values, err);
+    fathom_status status = finish(session, run_picture(session, image, values, err), err);
     if (status) {
         free(own);
         return status;

@@ -32,6 +32,20 @@ fathom_status fm_check_declared(const struct fm_source *source, int64_t width, i
 fathom_status fm_decode_stb(const struct fm_source *source, fathom_image *image, fathom_error *err);
 fathom_status fm_decode_pnm(const struct fm_source *source, fathom_image *image, fathom_error *err);
 
+struct fm_measure {
+    int width, height; /* as stored */
+    size_t memory;     /* of decoding, at most: the result, what lies beside it, not the file */
+};
+
+/* From the header alone. */
+fathom_status fm_measure_stb(const struct fm_source *source, struct fm_measure *measure,
+                             fathom_error *err);
+fathom_status fm_measure_pnm(const struct fm_source *source, struct fm_measure *measure,
+                             fathom_error *err);
+
+/* Whether the JPEG is progressive, which stb_image decodes in more memory. */
+int fm_jpeg_is_progressive(const struct fm_source *source);
+
 /* What stb_image does not check: that the file is complete, that a PNG's checksums hold, that a
  * JPEG's tables fit. */
 fathom_status fm_check_png(const struct fm_source *source, fathom_error *err);
