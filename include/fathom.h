@@ -225,6 +225,9 @@ typedef struct fathom_session_info {
     size_t used_bytes;         /* high-water mark of the runs so far; equals planned after one */
 } fathom_session_info;
 
+/* The threads of a session whose options do not say: the cores that this process may use. */
+FATHOM_API int fathom_default_threads(void);
+
 /* Plans and allocates everything for pictures of width x height pixels (or any other size with the
  * same network size). No later call on the session allocates, but for fathom_session_run's map. */
 FATHOM_API fathom_status fathom_session_create(fathom_session **session, const fathom_model *model,

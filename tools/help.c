@@ -16,6 +16,7 @@ static const char general[] =
     "fathom - depth maps from pictures, on CPUs\n"
     "\n"
     "usage: fathom depth [-m MODEL] [-o OUT] [options] INPUT...   a depth map for each picture\n"
+    "       fathom depth -o DIR FOLDER [options]                  the same for all pictures below it\n"
     "       fathom info FILE [options]                            what is in a model or a map\n"
     "       fathom diff A B [options]                             how far map B is from map A\n"
     "       fathom help [COMMAND]                                 this, or all about a command\n"
@@ -32,6 +33,7 @@ static const char general[] =
 
 static const char depth_first[] =
     "usage: fathom depth [-m MODEL] [-o OUT] [options] INPUT...\n"
+    "       fathom depth [-m MODEL] -o DIR [options] FOLDER... [--list FILE]\n"
     "\n"
     "Writes a depth map of the size of each picture (JPEG, PNG, BMP, TGA, PNM, GIF; \"-\" is\n"
     "standard input). Relative models give inverse depth: larger is nearer, never metres. Metric\n"
@@ -64,6 +66,33 @@ static const char depth_second[] =
     "      --json           a line of JSON for each input on standard output (on standard error\n"
     "                       with -o -)\n"
     "  -q, --quiet          errors only\n"
+    "\n";
+
+static const char depth_third[] =
+    "Many pictures: a folder, --list, or any of these options. Maps lie under DIR as pictures lie\n"
+    "under the folder (of several folders, and of paths in lists, the whole path, without \"..\"\n"
+    "and a leading \"/\"); they never leave DIR, and links inside it are not followed.\n"
+    "      --list FILE      pictures, one path a line; \"-\" is standard input\n"
+    "  -0, --null           the list's paths end in zero bytes\n"
+    "      --include GLOB   of a folder, only these (default: .jpg .jpeg .png .bmp .tga .ppm .pgm\n"
+    "      --exclude GLOB   .pnm .gif); not these files and folders. May be given several times.\n"
+    "                       A glob without \"/\" is for the name, else for the path below FOLDER\n"
+    "      --keep-extension photo.jpg becomes photo.jpg.png, not photo.png\n"
+    "  -j, --jobs N         sessions at a time, of --threads each (default auto: from cores, their\n"
+    "                       quota, and memory)\n"
+    "      --memory SIZE    all that the run may take, such as 2G; fewer sessions and pictures at a\n"
+    "                       time follow from it, and a picture that cannot fit is an error of its own\n"
+    "      --manifest FILE  a line of JSON for each picture (default: DIR/manifest.jsonl)\n"
+    "      --resume         go on with that manifest: skip what is done and current, by the\n"
+    "                       picture's size and time, the model, the options, and the map's size\n"
+    "      --hash           by the picture's SHA-256, which the manifest then holds\n"
+    "      --shard I/N      only the I-th of N equal shares, the same whatever else there is; its\n"
+    "                       manifest is DIR/manifest-I-of-N.jsonl\n"
+    "      --fail-fast      stop at the first picture that fails\n"
+    "      --progress P     auto (the default): a live line on a terminal, else a line in 30 s;\n"
+    "                       json: lines of JSON on standard error; none\n"
+    "With these --json prints the manifest's lines. SIGINT and SIGTERM let pictures in flight end;\n"
+    "a second one ends the run at once. Either way --resume goes on.\n"
     "\n"
     "Existing outputs are replaced, in one step; an input or the model never is. A picture that\n"
     "fails does not stop the others: the exit code is then 6.\n"
@@ -71,6 +100,7 @@ static const char depth_second[] =
     "examples: fathom depth photo.jpg\n"
     "          fathom depth --format color -o depth.png photo.jpg\n"
     "          fathom depth -m vits.fathom -o maps --format npy --json photos/*.jpg\n"
+    "          fathom depth -o maps photos --memory 4G --resume\n"
     "          curl -s $URL | fathom depth -o - --format pfm - > depth.pfm\n";
 
 static const char info_text[] =
@@ -109,12 +139,12 @@ static const char help_text[] = "usage: fathom help [depth|info|diff]\n"
                                 "example: fathom help depth\n";
 
 static const struct {
-    const char *command, *text, *more;
+    const char *command, *text, *more, *still_more;
 } texts[] = {
-    {"depth", depth_first, depth_second},
-    {"info", info_text, ""},
-    {"diff", diff_text, ""},
-    {"help", help_text, ""},
+    {"depth", depth_first, depth_second, depth_third},
+    {"info", info_text, "", ""},
+    {"diff", diff_text, "", ""},
+    {"help", help_text, "", ""},
 };
 
 /* Where it lies depends on the installation. */
@@ -139,6 +169,7 @@ int help_print(const char *command)
         if (strcmp(texts[i].command, command) == 0) {
             fputs(texts[i].text, stdout);
             fputs(texts[i].more, stdout);
+            fputs(texts[i].still_more, stdout);
             if (texts[i].text == depth_first) print_default_model();
             return EXIT_FINE;
         }
@@ -149,6 +180,7 @@ int help_print(const char *command)
 void help_usage(void)
 {
     fputs("usage: fathom depth [-m MODEL] [-o OUT] [options] INPUT...\n"
+          "       fathom depth [-m MODEL] -o DIR [options] FOLDER\n"
           "       fathom info FILE [options]\n"
           "       fathom diff A B [options]\n"
           "       fathom help [COMMAND]\n",

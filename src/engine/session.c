@@ -156,6 +156,8 @@ fathom_status fathom_session_plan_bytes(const fathom_model *model, int width, in
     return FATHOM_OK;
 }
 
+int fathom_default_threads(void) { return fm_default_threads(); }
+
 void fathom_session_cancel(fathom_session *session)
 {
     if (session) atomic_store(&session->cancel, 1);
