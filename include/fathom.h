@@ -111,10 +111,11 @@ typedef struct fathom_model_info { /* strings are borrowed from the model */
     size_t tensors, config_lines;
     int input_size;       /* default --size: network pixels on the shorter side */
     int input_multiple;   /* network width and height are multiples of this */
+    int quantized;        /* 1: the encoder's matrices are 8-bit, see FATHOM_PRECISION_INT8 */
 } fathom_model_info;
 
 typedef struct fathom_tensor_info { /* strings are borrowed from the model */
-    const char *name, *type; /* "f32", "f16", "bf16" */
+    const char *name, *type; /* "f32", "f16", "bf16", "i8" */
     int ndim;
     uint64_t dim[4];
     uint64_t offset, bytes; /* in the file */
@@ -204,7 +205,11 @@ typedef enum fathom_precision { /* of the encoder's matrix products; all else is
     FATHOM_PRECISION_F32 = 0,
     /* bf16 operands, f32 sums, on CPUs that have the instructions (AVX512_BF16); elsewhere f32
      * arithmetic on the weights as they are. Within about 2e-3 of the map's range on average. */
-    FATHOM_PRECISION_BF16 = 1
+    FATHOM_PRECISION_BF16 = 1,
+    /* 8-bit weights and activations, exact integer sums; attention in bf16 on CPUs that have it, else
+     * f32. Needs a file that weights/quantize.py made, and such a file runs in nothing else: it is
+     * what F32, the default, means for it. Its error is in its config (quant.mean_error). */
+    FATHOM_PRECISION_INT8 = 2
 } fathom_precision;
 
 typedef struct fathom_session_options {
@@ -214,6 +219,7 @@ typedef struct fathom_session_options {
     fathom_precision precision;
     fathom_stage_fn on_stage; /* called at the end of each stage, on the calling thread */
     void *user;
+    int profile;   /* 1: keep time, arithmetic and bytes of each part of a run */
 } fathom_session_options;
 
 typedef struct fathom_session_info {
@@ -259,6 +265,45 @@ FATHOM_API fathom_status fathom_session_run_tensor(fathom_session *session, cons
  * When none is in progress, the next one returns so at once. A run that returns takes the request
  * with it: the one after it runs. */
 FATHOM_API void fathom_session_cancel(fathom_session *session);
+
+/* A part of a run, of a session with the option `profile`. */
+typedef struct fathom_part {
+    const char *name; /* borrowed from the session, until its next run */
+    double seconds;   /* since the part before it ended: a run is the sum of its parts */
+    double flop;      /* executed: a multiply-add is two; padding and epilogues are not counted */
+    double bytes;     /* that must be moved at least: operands read once, the result written once */
+    const char *unit; /* "f32", "bf16" or "int8": of its products, whose peak is the measure */
+} fathom_part;
+
+/* The i-th part of the last run, in order:
+ *     preprocess, stem.S (of a model that has one), embed,
+ *     block.I.qkv, block.I.attention, block.I.projection, block.I.mlp, tap.K after tapped blocks,
+ *     reassemble.K, rn.K, fusion.K from coarse to fine, head.conv1, head, postprocess;
+ * norms belong to the part that follows. fathom_session_run_tensor has no first and last one.
+ * FATHOM_E_ARGUMENT past the end, before the first run, and without the option. */
+FATHOM_API fathom_status fathom_session_part(const fathom_session *session, size_t i,
+                                             fathom_part *part);
+
+/* ---- the machine --------------------------------------------------------------------------- */
+
+/* The most that the kernels of one instruction set could do, measured where it is to be used.
+ * 0 where the CPU has no such instructions. */
+typedef struct fathom_limits {
+    double f32, bf16; /* GFLOP/s of multiply-adds in registers */
+    double int8;      /* the same of 8-bit integers, in 1e9 operations a second */
+    double read;      /* GB/s (1e9) from memory, of a buffer that no cache holds */
+} fathom_limits;
+
+typedef struct fathom_machine {
+    const char *cpu;        /* the instruction set, as in fathom_session_info */
+    int threads;            /* of `all` */
+    fathom_limits one, all; /* on one thread, on all of them */
+} fathom_machine;
+
+/* Takes about a second, `threads` (0: the cores this process may run on) and, for as long, a buffer
+ * of four times the last cache, 128 MiB to 1 GiB. Other work on the machine makes the figures less. */
+FATHOM_API fathom_status fathom_machine_measure(int threads, fathom_machine *machine,
+                                                fathom_error *err);
 
 /* ---- depth maps ---------------------------------------------------------------------------- */
 

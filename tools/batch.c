@@ -19,6 +19,7 @@
 #include "outputs.h"
 #include "paths.h"
 #include "pipeline.h"
+#include "report.h"
 #include "stopper.h"
 
 static bool is_directory(const char *path)
@@ -79,9 +80,10 @@ static void add(char *text, size_t size, const char *format, double value)
 static void describe_options(const struct depth_options *opt, const fathom_model_info *info,
                              fathom_format format, char *text, size_t size)
 {
+    const fathom_session_options how = options_of_session(opt);
     snprintf(text, size, "format=%s size=%d gemm=%s precision=%s", format_name(format),
              opt->size ? opt->size : info->input_size, opt->gemm == 2 ? "openblas" : "fathom",
-             opt->precision == 2 ? "bf16" : "f32");
+             precision_name(info->quantized ? FATHOM_PRECISION_INT8 : how.precision));
     if (opt->reverse_color) add(text, size, " reverse-color", 0);
     if (opt->no_exif) add(text, size, " no-exif", 0);
     if (opt->metres) add(text, size, " metres", 0);
@@ -182,6 +184,7 @@ static int run_model(struct pipeline *p, fathom_model *model)
     struct jobs jobs;
     fathom_model_get_info(model, &info);
     int code = options_check_units(opt, &info);
+    if (code == EXIT_FINE) code = options_check_precision(opt->precision, &info);
     if (code == EXIT_FINE) code = jobs_choose(&jobs, opt, model);
     if (code == EXIT_FINE) code = outputs_create_directory(&(struct outputs){.directory = opt->out});
     if (code != EXIT_FINE) return code;

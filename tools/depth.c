@@ -125,7 +125,7 @@ static void describe(const struct run *run, const fathom_image *image, const fat
     result->net_height = session.net_height;
     result->threads = session.threads;
     result->cpu = session.cpu;
-    result->precision = session.precision == FATHOM_PRECISION_BF16 ? "bf16" : "f32";
+    result->precision = precision_name(session.precision);
     result->min = result->max = (double)map->values[0];
     size_t count = (size_t)map->width * (size_t)map->height;
     for (size_t i = 1; i < count; i++) {
@@ -195,6 +195,7 @@ static int run_model(const struct depth_options *opt, char **inputs, const struc
     }
     fathom_model_get_info(run.model, &run.info);
     int code = options_check_units(opt, &run.info);
+    if (code == EXIT_FINE) code = options_check_precision(opt->precision, &run.info);
     if (code == EXIT_FINE) code = outputs_create_directory(outputs);
     if (code == EXIT_FINE && !opt->quiet) options_note_licence(&run.info);
     if (code == EXIT_FINE) code = process_all(&run, inputs, outputs);

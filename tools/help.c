@@ -10,7 +10,7 @@
 #include "default_model.h"
 #include "message.h"
 
-const char help_commands[] = "depth info diff help";
+const char help_commands[] = "depth info diff bench help";
 
 static const char general[] =
     "fathom - depth maps from pictures, on CPUs\n"
@@ -19,6 +19,7 @@ static const char general[] =
     "       fathom depth -o DIR FOLDER [options]                  the same for all pictures below it\n"
     "       fathom info FILE [options]                            what is in a model or a map\n"
     "       fathom diff A B [options]                             how far map B is from map A\n"
+    "       fathom bench [-m MODEL] [options]                     how fast it runs here, and why\n"
     "       fathom help [COMMAND]                                 this, or all about a command\n"
     "       fathom --version\n"
     "\n"
@@ -51,8 +52,9 @@ static const char depth_first[] =
     "      --size N         network pixels on the shorter side (default: the model's own)\n"
     "  -t, --threads N      default: the cores this process may use; the result is the same\n"
     "      --gemm G         who multiplies matrices: fathom (the default) or openblas\n"
-    "      --precision P    f32 (the default) or bf16: half the time of the encoder on CPUs with\n"
-    "                       AVX512_BF16, within about 1e-3 of the map's range on average\n";
+    "      --precision P    f32 (the default); bf16: half the time of the encoder on CPUs with\n"
+    "                       AVX512_BF16, within about 1e-3 of the map's range on average; int8: what\n"
+    "                       quantised models run in, and only they\n";
 
 static const char depth_second[] =
     "      --metres         the map in metres (also: --unit m). Metric models do; for relative\n"
@@ -134,7 +136,31 @@ static const char diff_text[] =
     "\n"
     "example: fathom diff reference.npy depth.png --max 0.001\n";
 
-static const char help_text[] = "usage: fathom help [depth|info|diff]\n"
+static const char bench_text[] =
+    "usage: fathom bench [-m MODEL] [options]\n"
+    "\n"
+    "Runs a made picture through a model and tells where the time goes: for each stage the time,\n"
+    "the arithmetic, and how far that is from what this machine can do, which is measured too;\n"
+    "then memory, and the first run apart from the later ones. A figure is worth what the machine\n"
+    "did beside it: let nothing else run.\n"
+    "\n"
+    "  -m, --model FILE     the weights (default: " DEFAULT_MODEL ")\n"
+    "      --size HxW|N     the network's input, height x width in pixels; N: a square picture at\n"
+    "                       this --size (default: the model's own)\n"
+    "  -t, --threads N      default: the cores this process may use\n"
+    "      --precision P    f32 (the default; also: fp32), bf16 or int8\n"
+    "      --gemm G         who multiplies matrices: fathom (the default) or openblas\n"
+    "      --runs R         that count, after a first one (default 10)\n"
+    "      --throughput     pictures a second instead, for sessions x threads up to all cores; each\n"
+    "                       session runs R pictures\n"
+    "      --no-roofline    do not measure the machine\n"
+    "      --json           one line of JSON\n"
+    "\n"
+    "examples: fathom bench\n"
+    "          fathom bench -m vits.fathom --size 518x686 --precision bf16 --threads 1\n"
+    "          fathom bench -m vits.fathom --throughput\n";
+
+static const char help_text[] = "usage: fathom help [depth|info|diff|bench]\n"
                                 "\n"
                                 "example: fathom help depth\n";
 
@@ -144,6 +170,7 @@ static const struct {
     {"depth", depth_first, depth_second, depth_third},
     {"info", info_text, "", ""},
     {"diff", diff_text, "", ""},
+    {"bench", bench_text, "", ""},
     {"help", help_text, "", ""},
 };
 
@@ -183,6 +210,7 @@ void help_usage(void)
           "       fathom depth [-m MODEL] -o DIR [options] FOLDER\n"
           "       fathom info FILE [options]\n"
           "       fathom diff A B [options]\n"
+          "       fathom bench [-m MODEL] [options]\n"
           "       fathom help [COMMAND]\n",
           stderr);
 }

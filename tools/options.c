@@ -10,6 +10,7 @@
 
 #include "message.h"
 #include "outputs.h"
+#include "report.h"
 
 static const double default_max_depth = 100; /* metres, for --metres --scale */
 
@@ -87,7 +88,7 @@ bool options_parse(struct depth_options *opt, int *argc, char **argv, int *code)
         {"json", 0, ARG_FLAG, &opt->json, 0, 0, NULL},
         {"quiet", 'q', ARG_FLAG, &opt->quiet, 0, 0, NULL},
         {"gemm", 0, ARG_CHOICE, &opt->gemm, 0, 0, "fathom openblas"},
-        {"precision", 0, ARG_CHOICE, &opt->precision, 0, 0, "f32 bf16"},
+        {"precision", 0, ARG_CHOICE, &opt->precision, 0, 0, "f32 bf16 int8"},
         {"metres", 0, ARG_FLAG, &opt->metres, 0, 0, NULL},
         {"unit", 0, ARG_CHOICE, &unit, 0, 0, "m"},
         {"scale", 0, ARG_REAL, &opt->scale, 1e-30, 1e30, NULL},
@@ -157,6 +158,15 @@ int options_check_units(const struct depth_options *opt, const fathom_model_info
     return EXIT_FINE;
 }
 
+int options_check_precision(int asked, const fathom_model_info *info)
+{
+    if (!info->quantized || asked == 0 || asked == FATHOM_PRECISION_INT8 + 1) return EXIT_FINE;
+    complain("--precision %s: %s is quantised and runs in int8 only; leave it out, or take the model "
+             "that it was made of",
+             precision_name((fathom_precision)(asked - 1)), info->name);
+    return EXIT_ARGUMENT;
+}
+
 /* ---- for the library ---- */
 
 fathom_image_options options_of_image(const struct depth_options *opt)
@@ -169,7 +179,7 @@ fathom_image_options options_of_image(const struct depth_options *opt)
 fathom_session_options options_of_session(const struct depth_options *opt)
 {
     fathom_session_options how = {.threads = opt->threads, .size = opt->size};
-    how.precision = opt->precision == 2 ? FATHOM_PRECISION_BF16 : FATHOM_PRECISION_F32;
+    if (opt->precision) how.precision = (fathom_precision)(opt->precision - 1);
     how.gemm = opt->gemm == 2 ? FATHOM_GEMM_OPENBLAS : FATHOM_GEMM_DEFAULT;
     return how;
 }

@@ -13,7 +13,8 @@ enum progress_kind { PROGRESS_AUTO = 1, PROGRESS_JSON, PROGRESS_NONE }; /* in th
 
 struct depth_options {
     const char *model, *out;
-    int size, threads, format, gemm, precision;
+    int size, threads, format, gemm;
+    int precision; /* 0 when not given, else 1 + a fathom_precision */
     bool json, quiet, metres, no_exif, reverse_color;
     double scale, shift, max_depth; /* NaN when not given */
     uint64_t max_pixels;
@@ -36,6 +37,10 @@ bool options_parse(struct depth_options *opt, int *argc, char **argv, int *code)
  * complained when it is not 0. */
 int options_check(const struct depth_options *opt);
 int options_check_units(const struct depth_options *opt, const fathom_model_info *info);
+
+/* A quantised model runs in one precision: what the library takes for the default, a person may have asked
+ * for by name. `asked` is 0 when not, else 1 + the precision. */
+int options_check_precision(int asked, const fathom_model_info *info);
 
 fathom_image_options options_of_image(const struct depth_options *opt);
 fathom_session_options options_of_session(const struct depth_options *opt);

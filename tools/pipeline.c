@@ -9,6 +9,7 @@
 
 #include "message.h"
 #include "picture.h"
+#include "report.h"
 #include "stream.h"
 
 /* ---- stopping ---- */
@@ -158,7 +159,7 @@ static fathom_status plan(struct worker *w, struct picture *picture)
         w->net_height = picture->net_height;
     }
     fathom_session_get_info(w->session, &info);
-    picture->precision = info.precision == FATHOM_PRECISION_BF16 ? "bf16" : "f32";
+    picture->precision = precision_name(info.precision);
     return FATHOM_OK;
 }
 

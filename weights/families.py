@@ -262,7 +262,7 @@ def actual_shape(symbolic, values):
 
 def stored(values, layout):
     """A checkpoint's tensor in the layout of the file; FORMAT.md has the table."""
-    if layout == "same":
+    if layout in ("same", "i8"):
         return values
     if layout == "token":  # [1, 1, D] -> [D]
         return values.reshape(values.shape[2])
@@ -296,7 +296,27 @@ def unstored(values, layout, patch):
     return values
 
 
+# The matrices of a block that may be i8, with two vectors beside each.
+QUANTISABLE = re.compile(r"pretrained\.blocks\.\d+\.(attn\.(qkv|proj)|mlp\.(fc1|fc2|w12|w3))\.weight")
+
+
+def quantised(rows, names):
+    """The rows of a file in which the matrices of these names are i8."""
+    result = []
+    for row in rows:
+        if row.name not in names:
+            result.append(row)
+            continue
+        layer = row.name.removesuffix("weight")
+        result += [row._replace(layout="i8"),
+                   Tensor(layer + "weight_scale", row.shape[:1], "same"),
+                   Tensor(layer + "input_scale", row.shape[1:], "same")]
+    return result
+
+
 def stored_type(row, dtype):
     """Vectors and the token tables are few and touch everything: they always stay f32."""
+    if row.layout == "i8":
+        return "i8"
     keep = len(row.shape) == 1 or row.layout in ("token", "table")
     return "f32" if keep else dtype

@@ -29,7 +29,8 @@ ENTRY = struct.Struct("<88sII4QQQIIQ")
 MAX_CONFIG = 65536
 MAX_TENSORS = 65536
 MAX_NAME = 87
-DTYPES = {"f32": (0, np.dtype("<f4")), "f16": (1, np.dtype("<f2")), "bf16": (2, np.dtype("<u2"))}
+DTYPES = {"f32": (0, np.dtype("<f4")), "f16": (1, np.dtype("<f2")), "bf16": (2, np.dtype("<u2")),
+          "i8": (3, np.dtype("i1"))}
 DTYPE_NAMES = {code: name for name, (code, _) in DTYPES.items()}
 CONFIG_KEY = re.compile(r"[a-z0-9_.]+\Z")
 
@@ -60,6 +61,10 @@ def encode(values, dtype):
     values = np.ascontiguousarray(values, dtype="<f4")
     if dtype == "f32":
         return values
+    if dtype == "i8":
+        if not (np.abs(values) <= 127).all() or (values != np.rint(values)).any():
+            raise FormatError("i8 holds whole numbers from -127 to 127 only")
+        return values.astype("i1")
     if dtype == "bf16":
         stored = bf16_from_f32(values)
         back = f32_from_bf16(stored)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from reference import RESIZE, net_size, resize_antialias
+from reference import RESIZE, linear_int8, net_size, quantise, resize_antialias
 
 MULTIPLE = 14
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -29,6 +29,9 @@ MAPS = ((14, 14, 31, 22), (28, 14, 11, 9), (14, 28, 14, 28), (9, 7, 1, 1), (1, 5
 WIDE_MAP = (686, 1, 1200, 1)
 SOFTMAX_WIDTHS = (1, 2, 7, 8, 26, 67)
 LAYERNORM_WIDTHS = (1, 8, 24, 32, 77)
+PRODUCTS = ((4, 3), (8, 5), (24, 16), (68, 17), (384, 9))  # (in, out) of matrices in i8
+# Of a step, between any activation and a tie: float32 errs by about 255 * 1e-6 of one.
+LEAST_MARGIN = 1e-3
 
 
 def new_generator(seed):
@@ -160,5 +163,47 @@ def add_layernorm(tensors, generator, width):
         tensors[f"{name}/{part}"] = (values, "f32")
 
 
+def rounding_margin(t):
+    """How near any value comes to the middle between two of its row's steps, in steps."""
+    step = quantise(t)[1]
+    parts = torch.cat([t, t.amin(-1, keepdim=True).clamp(max=0)], -1) / step
+    return float((parts - torch.floor(parts) - 0.5).abs().min())
+
+
+def activation_row(generator, kind, inputs):
+    """Ordinary, above zero, below zero, with an outlier each way, tiny; at a safe distance from ties."""
+    while True:
+        row = generator.standard_normal(len(inputs))
+        row = (row, np.abs(row) + 0.5, -np.abs(row) - 0.5, row, row, row * 1e-20)[kind]
+        if kind in (3, 4):
+            row[len(row) // 2] = 60 if kind == 3 else -60
+        row = row.astype(np.float32)
+        if rounding_margin(torch.from_numpy(row).double()[None] * torch.from_numpy(inputs)) >= LEAST_MARGIN:
+            return row
+
+
+def int8_products(seed):
+    """x [rows, in] -> q, step, zero, and y [rows, out]; the last row of x is zero."""
+    generator, tensors = new_generator(seed), {}
+    for index, (width, out) in enumerate(PRODUCTS):
+        inputs = np.exp(0.5 * generator.standard_normal(width)).astype(np.float32)
+        rows = [activation_row(generator, kind, inputs) for kind in range(6)]
+        parts = {"x": np.stack(rows + [np.zeros_like(inputs)]),
+                 "weight": generator.integers(-127, 128, (out, width)).astype(np.float32),
+                 "weight_scale": np.exp(generator.standard_normal(out) - 5).astype(np.float32),
+                 "input_scale": inputs, "bias": generator.standard_normal(out).astype(np.float32)}
+        if index == len(PRODUCTS) - 1:  # the largest sums there are: nothing may saturate or overflow
+            parts["weight"][:2] = np.where(parts["x"][0] * inputs > 0, 127, -127) * [[1], [-1]]
+        double = {f"p.{part}": torch.from_numpy(values).double() for part, values in parts.items()}
+        q, step, zero = quantise(double["p.x"] * double["p.input_scale"])
+        parts |= {"q": q.numpy(), "step": step[:, 0].numpy(), "zero": zero[:, 0].numpy(),
+                  "y": linear_int8(double, "p", double["p.x"]).numpy()}
+        for part, values in parts.items():
+            kind = {"weight": "i8", "q": "f16"}.get(part, "f32")
+            tensors[f"product.{index}/{part}"] = (values, kind)
+    return tensors
+
+
 FILES = {"preprocess.golden": (11, preprocessing), "postprocess.golden": (12, postprocessing),
-         "kernels.golden": (13, kernels), "antialias.golden": (14, antialiasing)}
+         "kernels.golden": (13, kernels), "antialias.golden": (14, antialiasing),
+         "int8.golden": (15, int8_products)}

@@ -37,11 +37,14 @@ def first_patch(config):
 
 
 def load_model(path, dtype=torch.float32):
-    """The config, and the weights in the official names and layouts."""
+    """The config, and the weights in the official names and layouts; of an i8 matrix the integers, with
+    their scales beside them."""
     with Reader(path) as file:
         config = file.config
         rows = families.schema(int(config["encoder.blocks"]), config["encoder.ffn"],
                                config["encoder.layer_scale"] == "1", stem_blocks(config))
+        rows = families.quantised(rows, {entry.name for entry in file.entries.values()
+                                         if entry.dtype == "i8"})
         patch = first_patch(config)
         weights = {row.name: torch.from_numpy(np.ascontiguousarray(
             families.unstored(file.tensor(row.name), row.layout, patch))).to(dtype) for row in rows}
@@ -97,7 +100,26 @@ def layer_norm(config, weights, name, x):
     return F.layer_norm(x, x.shape[-1:], weights[name + ".weight"], weights[name + ".bias"], eps)
 
 
+def quantise(t):
+    """Each row as whole numbers 0..255 -> these, their step, and the number that stands for 0."""
+    lo, hi = t.amin(-1, keepdim=True).clamp(max=0), t.amax(-1, keepdim=True).clamp(min=0)
+    step = (hi - lo) / 255
+    step = torch.where(step == 0, torch.ones_like(step), step)
+    zero = torch.round(-lo / step)  # ties to even
+    return torch.clamp(torch.round(t / step) + zero, 0, 255), step, zero
+
+
+def linear_int8(weights, name, x):
+    """The product in whole numbers; double holds them exactly."""
+    q, step, zero = quantise(x * weights[name + ".input_scale"])
+    w = weights[name + ".weight"].double()
+    sums = F.linear(q.double(), w) - zero.double() * w.sum(1)
+    return step * weights[name + ".weight_scale"] * sums.to(x.dtype) + weights[name + ".bias"]
+
+
 def linear(weights, name, x):
+    if name + ".weight_scale" in weights:
+        return linear_int8(weights, name, x)
     return F.linear(x, weights[name + ".weight"], weights[name + ".bias"])
 
 

@@ -7,9 +7,13 @@
 #include <stdint.h>
 #include <string.h>
 
-enum fm_dtype { FM_F32 = 0, FM_F16 = 1, FM_BF16 = 2, FM_DTYPES };
+/* FM_I8 is for the matrices of a quantised encoder alone; all else is one of the float types. */
+enum fm_dtype { FM_F32 = 0, FM_F16 = 1, FM_BF16 = 2, FM_FLOAT_DTYPES, FM_I8 = 3, FM_DTYPES };
 
-static inline size_t fm_dtype_size(enum fm_dtype t) { return t == FM_F32 ? 4 : 2; }
+static inline size_t fm_dtype_size(enum fm_dtype t)
+{
+    return t == FM_F32 ? 4 : t == FM_I8 ? 1 : 2;
+}
 
 static inline float fm_bits_float(uint32_t u)
 {
@@ -42,6 +46,7 @@ static inline uint16_t fm_float_bf16(float f)
     return (uint16_t)((u + 0x7fffu + (u >> 16 & 1u)) >> 16);
 }
 
+/* Of a float type. */
 static inline float fm_weight(const void *w, enum fm_dtype type, ptrdiff_t i)
 {
     if (type == FM_F32) return ((const float *)w)[i];

@@ -8,6 +8,8 @@
  * grow with the output. Work goes by strips of columns small enough for the stack. */
 #include "depth/postprocess.h"
 
+#include "ops/profile.h"
+
 #include <math.h>
 
 
@@ -196,6 +198,10 @@ fathom_status fm_postprocess(struct fm_context *context, const struct fm_output_
                          .in = in,
                          .out = out};
     size_t blocks = ((size_t)out_height + BLOCK_ROWS - 1) / BLOCK_ROWS;
+    /* products and sums of the taps along each row that is looked at, then of rows */
+    const double seen = in_height < r.taps * out_height ? in_height : r.taps * out_height;
+    fm_count(context, FM_UNIT_F32, (2 * r.taps - 1) * (seen + out_height) * out_width,
+             ((double)in_width * in_height + (double)out_width * out_height) * sizeof(float));
     fm_parallel_for(context, blocks, resample_block, &r);
     return FATHOM_OK;
 }

@@ -12,6 +12,7 @@ static void run_head(struct fm_context *context, const struct fm_dpt *dpt,
     const struct fm_dpt_config *c = &dpt->config;
     struct fm_feature mid = fm_feature_alloc(context, path->h, path->w, c->head_mid);
     fm_conv3x3(context, &dpt->conv1, path, 1, &mid, NULL); /* no activation here */
+    fm_part_end(context, "head.conv1");
     fm_report(context, "head.conv1", mid.data, 3, mid.h, mid.w, mid.c);
     if (c->upsample == FM_HEAD_OUTPUT) {
         struct fm_feature small = fm_feature_alloc(context, path->h, path->w, 1);
@@ -23,6 +24,7 @@ static void run_head(struct fm_context *context, const struct fm_dpt *dpt,
         fm_upsample_conv_head(context, &mid, &dpt->conv2, &dpt->conv3, c->activation, c->scale,
                               height, width, out);
     }
+    fm_part_end(context, "head");
     fm_report(context, "head", out, 2, height, width, 1);
 }
 
@@ -40,6 +42,7 @@ void fm_dpt_forward(struct fm_context *context, const struct fm_dpt *dpt,
         const int h = k > 0 ? level[k - 1].h : 2 * path.h, w = k > 0 ? level[k - 1].w : 2 * path.w;
         const struct fm_feature *skip = k < FM_TAPS - 1 ? &level[k] : NULL;
         path = fm_fuse(context, &dpt->fusion[k], &path, skip, h, w);
+        fm_part_end(context, "fusion.%d", k);
         snprintf(name, sizeof name, "fusion.%d", k);
         fm_report(context, name, path.data, 3, path.h, path.w, path.c);
     }

@@ -23,6 +23,7 @@ static struct fm_feature resample(struct fm_context *context, const struct fm_dp
     if (k == 0) fm_deconv(context, &dpt->up4, 4, &projected, &resampled);
     if (k == 1) fm_deconv(context, &dpt->up2, 2, &projected, &resampled);
     if (k == 3) fm_conv3x3(context, &dpt->down, &projected, 2, &resampled, NULL);
+    fm_part_end(context, "reassemble.%d", k);
     snprintf(name, sizeof name, "reassemble.%d", k);
     fm_report(context, name, resampled.data, 3, resampled.h, resampled.w, resampled.c);
     return resampled;
@@ -39,6 +40,7 @@ struct fm_feature fm_reassemble(struct fm_context *context, const struct fm_dpt 
     char name[32];
     struct fm_feature level = ready ? tap->map : resample(context, dpt, k, &tap->map);
     fm_conv3x3(context, &dpt->rn[k], &level, 1, &rn, NULL); /* Ck -> F */
+    fm_part_end(context, "rn.%d", k);
     snprintf(name, sizeof name, "rn.%d", k);
     fm_report(context, name, rn.data, 3, rn.h, rn.w, rn.c);
     fm_arena_release(context->arena, mark);

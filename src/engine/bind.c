@@ -13,6 +13,8 @@ struct binder {
     char prefix[64]; /* of the names that follow */
     char complaints[sizeof ((fathom_error *)0)->message - 200];
     size_t n_complaints, n_bound;
+    int quantized;    /* the config says so */
+    int may_quantize; /* the tensors that follow may be i8 */
 };
 
 static void complain(struct binder *b, const char *format, ...)
@@ -85,6 +87,7 @@ static struct fm_weights weights(struct binder *b, const char *name, int with_bi
         w.data = e->data;
         w.type = e->type;
     }
+    if (e && e->type == FM_I8 && !b->may_quantize) complain(b, "%s must not be i8", e->name);
     if (!with_bias) return w;
     snprintf(full, sizeof full, "%s.bias", name);
     /* a transposed convolution [k, k, out, in] has one bias per channel, not per row */
@@ -96,6 +99,24 @@ static struct fm_weights weights(struct binder *b, const char *name, int with_bi
 static struct fm_weights linear(struct binder *b, const char *name, int out, int in)
 {
     return weights(b, name, 1, out, (int[]){out, in}, 2);
+}
+
+/* A matrix of a block: if it is i8, its scales are there too. */
+static struct fm_weights quantizable(struct binder *b, const char *name, int out, int in)
+{
+    char full[FM_NAME_SIZE];
+    b->may_quantize = b->quantized;
+    struct fm_weights w = linear(b, name, out, in);
+    b->may_quantize = 0;
+    if (w.type != FM_I8) return w;
+    snprintf(full, sizeof full, "%s.weight_scale", name);
+    w.scale = values(b, full, out, 0);
+    snprintf(full, sizeof full, "%s.input_scale", name);
+    w.input_scale = values(b, full, in, 0);
+    if (in % 4 != 0 || in > 65536)
+        complain(b, "%s%s.weight is i8 with rows of %d values: a multiple of 4 up to 65536 expected",
+                 b->prefix, name, in);
+    return w;
 }
 
 static struct fm_weights conv3x3(struct binder *b, const char *name, int with_bias, int out, int in)
@@ -112,10 +133,11 @@ static void bind_block(struct binder *b, const struct fm_vit_config *c, int i,
                        struct fm_vit_block *block)
 {
     snprintf(b->prefix, sizeof b->prefix, "pretrained.blocks.%d.", i);
+    block->index = i;
     block->norm1_weight = values(b, "norm1.weight", c->dim, 0);
     block->norm1_bias = values(b, "norm1.bias", c->dim, 0);
-    block->qkv = linear(b, "attn.qkv", 3 * c->dim, c->dim);
-    block->proj = linear(b, "attn.proj", c->dim, c->dim);
+    block->qkv = quantizable(b, "attn.qkv", 3 * c->dim, c->dim);
+    block->proj = quantizable(b, "attn.proj", c->dim, c->dim);
     block->norm2_weight = values(b, "norm2.weight", c->dim, 0);
     block->norm2_bias = values(b, "norm2.bias", c->dim, 0);
     if (c->layer_scale) {
@@ -123,12 +145,16 @@ static void bind_block(struct binder *b, const struct fm_vit_config *c, int i,
         block->ls2 = values(b, "ls2.gamma", c->dim, 0);
     }
     if (c->ffn == FM_FFN_SWIGLU) {
-        block->fc1 = linear(b, "mlp.w12", 2 * c->ffn_dim, c->dim);
-        block->fc2 = linear(b, "mlp.w3", c->dim, c->ffn_dim);
+        block->fc1 = quantizable(b, "mlp.w12", 2 * c->ffn_dim, c->dim);
+        block->fc2 = quantizable(b, "mlp.w3", c->dim, c->ffn_dim);
     } else {
-        block->fc1 = linear(b, "mlp.fc1", c->ffn_dim, c->dim);
-        block->fc2 = linear(b, "mlp.fc2", c->dim, c->ffn_dim);
+        block->fc1 = quantizable(b, "mlp.fc1", c->ffn_dim, c->dim);
+        block->fc2 = quantizable(b, "mlp.fc2", c->dim, c->ffn_dim);
     }
+    if ((block->qkv.type == FM_I8) != (block->proj.type == FM_I8))
+        complain(b, "%sattn.qkv.weight and attn.proj.weight must both be i8 or neither", b->prefix);
+    if ((block->fc1.type == FM_I8) != (block->fc2.type == FM_I8))
+        complain(b, "%smlp: both weights must be i8 or neither", b->prefix);
 }
 
 static void bind_stem(struct binder *b, const struct fm_vit_config *c, struct fm_stem_stage *stem)
@@ -203,7 +229,7 @@ static void bind_dpt(struct binder *b, int dim, int ready, struct fm_dpt *dpt)
 fathom_status fm_model_bind(fathom_model *model, const char *name, fathom_error *err)
 {
     const struct fm_config *c = &model->config;
-    struct binder b = {.container = &model->container};
+    struct binder b = {.container = &model->container, .quantized = c->quantized};
     model->vit.config = c->vit;
     model->dpt.config = c->dpt;
     model->vit.block = calloc((size_t)c->vit.blocks, sizeof *model->vit.block);

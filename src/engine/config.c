@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum form { TEXT, INTEGER, REAL, DOUBLE, CHOICE };
-enum presence { ALWAYS, OPTIONAL, WITH_STEM }; /* optional choices default to their first name */
+enum presence { ALWAYS, OPTIONAL, WITH_STEM, WHEN_QUANTIZED }; /* optional choices default to their first name */
 
 struct key {
     const char *name;
@@ -62,6 +62,13 @@ static const struct key KEYS[] = {
     {"output.kind", CHOICE, 1, 0, 0, "relative_inverse metric", AT(kind)},
     {"output.max_depth", REAL, 1, 1e-6, 1e6, NULL, AT(output.max_depth)},
     {"output.resize", CHOICE, 1, 0, 0, "bilinear_corners bilinear bicubic", AT(output.resize)},
+    {"quant.scheme", CHOICE, 1, 0, 0, "none w8a8_token_asymmetric", AT(quantized), OPTIONAL},
+    {"quant.calibration", TEXT, 1, 0, 0, NULL, AT(calibration),
+     WHEN_QUANTIZED},
+    {"quant.mean_error", REAL, 1, 0, 1e6, NULL, AT(mean_error),
+     WHEN_QUANTIZED},
+    {"quant.p999_error", REAL, 1, 0, 1e6, NULL, AT(p999_error),
+     WHEN_QUANTIZED},
 };
 enum { N_KEYS = sizeof KEYS / sizeof *KEYS };
 
@@ -166,18 +173,19 @@ static fathom_status read_value(struct fm_config *config, const struct key *key,
     }
 }
 
-/* Keys that are missing, or there without the stem that they speak of. */
+/* Keys that are missing, or there without the stem or the scheme that they speak of. */
 static fathom_status check_presence(const struct fm_config *c, const unsigned char *seen,
                                     const char *name, fathom_error *err)
 {
     for (size_t i = 0; i < N_KEYS; i++) {
         const enum presence p = KEYS[i].presence;
-        if (!seen[i] && (p == ALWAYS || (p == WITH_STEM && c->vit.stem)))
+        const int wanted = p == ALWAYS || (p == WITH_STEM && c->vit.stem) ||
+                           (p == WHEN_QUANTIZED && c->quantized);
+        if (!seen[i] && wanted)
             return fm_fail(err, FATHOM_E_MODEL, "%s: config key %s is missing", name, KEYS[i].name);
-        if (seen[i] && p == WITH_STEM && !c->vit.stem)
-            return fm_fail(err, FATHOM_E_MODEL,
-                           "%s: config key %s is there without encoder.stem=residual", name,
-                           KEYS[i].name);
+        if (seen[i] && !wanted && p != OPTIONAL)
+            return fm_fail(err, FATHOM_E_MODEL, "%s: config key %s is there without %s", name,
+                           KEYS[i].name, p == WITH_STEM ? "encoder.stem=residual" : "quant.scheme");
     }
     return FATHOM_OK;
 }

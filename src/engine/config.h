@@ -14,6 +14,9 @@ struct fm_config {
     struct fm_vit_config vit;
     struct fm_dpt_config dpt;
     struct fm_output_config output;
+    int quantized;           /* 1: matrices of the encoder may be i8 */
+    const char *calibration; /* how they were made, NULL if they were not */
+    float mean_error, p999_error; /* of the map, as measured then; fractions of its range */
     int kind; /* index of output.kind's choices; output.kind is what counts */
 };
 

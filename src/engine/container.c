@@ -100,7 +100,7 @@ static fathom_status read_entry(const struct fm_mapfile *file, const struct head
     const uint32_t type = u32(p + 88), ndim = u32(p + 92);
     if (type >= FM_DTYPES)
         return fm_fail(err, FATHOM_E_VERSION, "%s: tensor %s has type %u, this fathom knows f32, "
-                       "f16 and bf16 (0 to 2)", name, e->name, type);
+                       "f16, bf16 and i8 (0 to 3)", name, e->name, type);
     if (ndim < 1 || ndim > 4)
         return fm_fail(err, FATHOM_E_FORMAT, "%s: tensor %s has %u dimensions, expected 1 to 4",
                        name, e->name, ndim);

@@ -69,6 +69,7 @@ void fathom_model_get_info(const fathom_model *model, fathom_model_info *info)
         .config_lines = model->container.n_lines,
         .input_size = c->input.size,
         .input_multiple = c->input.multiple,
+        .quantized = c->quantized,
     };
     for (size_t i = 0; i < model->container.n_entries; i++) {
         const struct fm_entry *e = &model->container.entries[i];
@@ -91,7 +92,7 @@ fathom_status fathom_model_network_size(const fathom_model *model, int width, in
 
 fathom_status fathom_model_tensor(const fathom_model *model, size_t i, fathom_tensor_info *info)
 {
-    static const char *const types[FM_DTYPES] = {"f32", "f16", "bf16"};
+    static const char *const types[FM_DTYPES] = {"f32", "f16", "bf16", "i8"};
     if (i >= model->container.n_entries) return FATHOM_E_ARGUMENT;
     const struct fm_entry *e = &model->container.entries[i];
     *info = (fathom_tensor_info){

@@ -15,6 +15,7 @@ struct fathom_session {
     size_t planned;
     int size; /* as asked for, 0: the model's */
     int net_width, net_height;
+    struct fm_profile profile; /* its table in the arena */
     float *pos; /* in the arena: position embedding of this geometry, for the session's life */
     atomic_int cancel; /* set by any thread, taken by the run that returns */
 };
@@ -44,11 +45,14 @@ static fathom_status run_picture(struct fathom_session *s, const fathom_image *i
     float *output = fm_arena_alloc(&s->arena, pixels, sizeof(float));
     float *input = fm_arena_alloc(&s->arena, pixels, 3 * sizeof(float));
     fm_report_start(&s->context);
+    fm_part_start(&s->context);
     fm_preprocess(&s->context, &c->input, image, s->net_width, s->net_height, input);
+    fm_part_end(&s->context, "preprocess");
     run_network(s, input, output);
     fathom_status status = fm_postprocess(&s->context, &c->output, output, s->net_width,
                                           s->net_height, values, image ? image->width : 1,
                                           image ? image->height : 1, err);
+    fm_part_end(&s->context, "postprocess");
     if (image) fm_report(&s->context, "depth", values, 2, image->height, image->width, 1);
     fm_arena_release(&s->arena, mark);
     return status;
@@ -61,6 +65,8 @@ static fathom_status lay_out(struct fathom_session *s, fathom_error *err)
     const int gh = s->net_height / c->patch, gw = s->net_width / c->patch;
     s->pos = fm_arena_alloc(&s->arena, (size_t)c->prefix_tokens + (size_t)gh * (size_t)gw,
                             (size_t)c->dim * sizeof(float));
+    if (s->context.profile)
+        s->profile.parts = fm_arena_alloc(&s->arena, s->profile.capacity, sizeof *s->profile.parts);
     if (s->context.dry) return run_picture(s, NULL, NULL, err);
     fm_vit_position(&s->model->vit, gh, gw, s->pos);
     return FATHOM_OK;
@@ -73,6 +79,12 @@ static fathom_status plan(struct fathom_session *s, fathom_error *err)
     s->context.dry = true;
     fm_arena_init_counting(&s->arena);
     FM_TRY(lay_out(s, err));
+    if (s->context.profile) { /* once more, now that the number of parts is known */
+        s->profile.capacity = s->profile.count;
+        fm_arena_init_counting(&s->arena);
+        FM_TRY(lay_out(s, err));
+        s->profile.count = 0;
+    }
     if (s->arena.overflow)
         return fm_fail(err, FATHOM_E_TOO_LARGE, "a network input of %dx%d needs more memory than "
                        "can be addressed; use a smaller size", s->net_width, s->net_height);
@@ -88,16 +100,26 @@ static fathom_status plan_and_allocate(struct fathom_session *s, fathom_error *e
     return lay_out(s, err);
 }
 
-static fathom_status check_options(const fathom_session_options *opt, fathom_error *err)
+static fathom_status check_options(const fathom_session_options *opt, int quantized,
+                                   fathom_error *err)
 {
+    const int precision = (int)opt->precision;
     if (opt->threads < 0 || opt->threads > MAX_THREADS)
         return fm_fail(err, FATHOM_E_ARGUMENT, "threads: %d given, 1 to %d expected (0: all cores)",
                        opt->threads, MAX_THREADS);
     if (opt->gemm != FATHOM_GEMM_DEFAULT && opt->gemm != FATHOM_GEMM_OPENBLAS)
         return fm_fail(err, FATHOM_E_ARGUMENT, "gemm: %d is not a fathom_gemm", (int)opt->gemm);
-    if (opt->precision != FATHOM_PRECISION_F32 && opt->precision != FATHOM_PRECISION_BF16)
-        return fm_fail(err, FATHOM_E_ARGUMENT, "precision: %d is not a fathom_precision",
-                       (int)opt->precision);
+    if (precision < FATHOM_PRECISION_F32 || precision > FATHOM_PRECISION_INT8)
+        return fm_fail(err, FATHOM_E_ARGUMENT, "precision: %d is not a fathom_precision", precision);
+    if (precision == FATHOM_PRECISION_INT8 && !quantized)
+        return fm_fail(err, FATHOM_E_ARGUMENT, "precision int8 needs quantised weights, this model's "
+                       "are not; weights/quantize.py makes a model of such");
+    if (precision == FATHOM_PRECISION_BF16 && quantized)
+        return fm_fail(err, FATHOM_E_ARGUMENT, "precision bf16: this model is quantised and runs in "
+                       "int8 only; take the file that it was made of");
+    if (opt->gemm == FATHOM_GEMM_OPENBLAS && quantized)
+        return fm_fail(err, FATHOM_E_ARGUMENT, "gemm: OpenBLAS has no int8 products, and this model "
+                       "is quantised; take the file that it was made of");
     return FATHOM_OK;
 }
 
@@ -105,16 +127,17 @@ static fathom_status check_options(const fathom_session_options *opt, fathom_err
 static fathom_status settle(struct fathom_session *s, const fathom_model *model, int width,
                             int height, const fathom_session_options *opt, fathom_error *err)
 {
-    FM_TRY(check_options(opt, err));
+    FM_TRY(check_options(opt, model->config.quantized, err));
     s->model = model;
     s->context.threads = opt->threads ? opt->threads : fm_default_threads();
     if (s->context.threads > MAX_THREADS) s->context.threads = MAX_THREADS;
     s->context.gemm = opt->gemm;
     s->context.on_stage = opt->on_stage;
     s->context.user = opt->user;
+    if (opt->profile) s->context.profile = &s->profile;
     s->size = opt->size;
     FM_TRY(fm_cpu_kernels(&s->context.kernels, err));
-    s->context.bf16 = opt->precision == FATHOM_PRECISION_BF16 &&
+    s->context.bf16 = (opt->precision == FATHOM_PRECISION_BF16 || model->config.quantized) &&
                       opt->gemm == FATHOM_GEMM_DEFAULT && s->context.kernels->has_bf16;
     return fathom_model_network_size(model, width, height, s->size, &s->net_width, &s->net_height,
                                      err);
@@ -187,10 +210,23 @@ void fathom_session_get_info(const fathom_session *session, fathom_session_info 
         .net_height = session->net_height,
         .threads = session->context.threads,
         .cpu = session->context.kernels->level,
-        .precision = session->context.bf16 ? FATHOM_PRECISION_BF16 : FATHOM_PRECISION_F32,
+        .precision = session->model->config.quantized ? FATHOM_PRECISION_INT8
+                     : session->context.bf16          ? FATHOM_PRECISION_BF16
+                                                      : FATHOM_PRECISION_F32,
         .planned_bytes = session->planned,
         .used_bytes = session->arena.high_water,
     };
+}
+
+fathom_status fathom_session_part(const fathom_session *session, size_t i, fathom_part *part)
+{
+    static const char *const units[] = {"f32", "bf16", "int8"};
+    if (!session || !part || !session->context.profile || i >= session->profile.count)
+        return FATHOM_E_ARGUMENT;
+    const struct fm_part *p = &session->profile.parts[i];
+    *part = (fathom_part){.name = p->name, .seconds = p->seconds, .flop = p->flop,
+                          .bytes = p->bytes, .unit = units[p->unit]};
+    return FATHOM_OK;
 }
 
 fathom_status fathom_session_run_tensor(fathom_session *session, const float *input, float *output,
@@ -199,6 +235,7 @@ fathom_status fathom_session_run_tensor(fathom_session *session, const float *in
     if (!session || !input || !output)
         return fm_fail(err, FATHOM_E_ARGUMENT, "fathom_session_run_tensor: NULL argument");
     fm_report_start(&session->context);
+    fm_part_start(&session->context);
     run_network(session, input, output);
     return finish(session, FATHOM_OK, err);
 }

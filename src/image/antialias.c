@@ -8,6 +8,8 @@
  * output once, and added to the output rows of the block that it belongs to. */
 #include "image/preprocess.h"
 
+#include "ops/profile.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -100,6 +102,15 @@ static void antialias_block(void *arg, size_t block, int worker)
     for (int y = first; y < last; y++) write_row(a, y, sums + (size_t)(y - first) * line);
 }
 
+/* A multiply-add for each source value that an output value sees, along rows and then columns. */
+static void count(struct fm_context *context, const fathom_image *image, int net_width, int net_height)
+{
+    const double w = image->width, h = image->height, wide = 2 * (w > net_width ? w : net_width);
+    const double tall = 2 * (h > net_height ? h : net_height), pixels = (double)net_width * net_height;
+    fm_count(context, FM_UNIT_F32, CHANNELS * (2 * wide * h + 2 * tall * net_width + 4 * pixels),
+             CHANNELS * (w * h + pixels * sizeof(float)));
+}
+
 void fm_preprocess_antialias(struct fm_context *context, const struct fm_input_config *config,
                              const fathom_image *image, int net_width, int net_height, float *out)
 {
@@ -109,6 +120,7 @@ void fm_preprocess_antialias(struct fm_context *context, const struct fm_input_c
     double *scratch = fm_arena_alloc(context->arena, (size_t)context->threads * (1 + BLOCK_ROWS),
                                      (size_t)net_width * CHANNELS * sizeof *scratch);
     if (!context->dry) {
+        count(context, image, net_width, net_height);
         fill_axis(columns, image->width, net_width);
         fill_axis(rows, image->height, net_height);
         struct antialias a = {.image = image, .config = config, .width = net_width,

@@ -8,6 +8,8 @@
  * No antialiasing and no clipping: both are upstream's choice. */
 #include "image/preprocess.h"
 
+#include "ops/profile.h"
+
 #include <math.h>
 
 enum { TAPS = 4, CHANNELS = 3, BLOCK_ROWS = 16 };
@@ -139,6 +141,11 @@ void fm_preprocess(struct fm_context *context, const struct fm_input_config *con
             r.std[c] = (double)config->std[c];
         }
         size_t blocks = ((size_t)net_height + BLOCK_ROWS - 1) / BLOCK_ROWS;
+        /* 4 taps along each row that is looked at, 4 rows for each output row, and the two norms */
+        const double seen = image->height < TAPS * net_height ? image->height : TAPS * net_height;
+        fm_count(context, FM_UNIT_F32, (7 * seen + 9.0 * net_height) * net_width * CHANNELS,
+                 CHANNELS * ((double)image->width * image->height +
+                             (double)net_width * net_height * sizeof *out));
         fm_parallel_for(context, blocks, resample_block, &r);
     }
     fm_arena_release(context->arena, mark);

@@ -66,7 +66,30 @@ struct fm_gemm_tile_bf16 {
     struct fm_epilogue ep;
 };
 
+/* The same with operands of 8 bits, summed in 32-bit integers, exactly: activations are unsigned, with
+ * a scale and a zero of their row, weights are signed, with a scale of their column (a row of W):
+ *
+ *     C[m][n] = finish((sum over k of a[m][k] * b[k][n] - row_zero[m] * column_sum[n])
+ *                      * (row_scale[m] * column_scale[n]))
+ *
+ * column_sum[n] is the sum of b[k][n] over k. Values lie in fours along k: b is [depth / 4][width]
+ * words, the earliest value lowest. depth is a multiple of 4, at most 65536. c and c16 as above. */
+struct fm_gemm_tile_int8 {
+    const uint8_t *const *a; /* [FM_TILE_ROWS] -> depth values each; unused rows: any valid */
+    int rows, depth;
+    const uint32_t *b;
+    int width;
+    const float *row_scale, *column_scale;
+    const int32_t *row_zero, *column_sum;
+    float *c;
+    uint16_t *c16;
+    ptrdiff_t ldc;
+    int columns;
+    struct fm_epilogue ep;
+};
+
 /* gemm_tile    the first of the above.
+ * gemm_tile_int8 the third. The integers are the same at every level.
  * gemm_tile_bf16 the second. Sums in pairs, so it equals the first on the widened operands up to
  *              the order of additions.
  * finish_rows  the epilogue alone, in place on c [rows][ldc].
@@ -78,6 +101,11 @@ struct fm_gemm_tile_bf16 {
  * to_bf16      f32 to bf16, round to nearest even; NaN stays NaN. (hardware flushes subnormals to
  *              zero here, which the scalar version does too)
  * pack_kn      W [k][n] to the same panel: panel[i][j] = W[i][j].
+ * from_bf16    bf16 to f32, exact.
+ * quantize     q = clamp(round(t / scale) + zero, 0, 255) with t = x * input_scale for each value of a
+ *              row, round to nearest even; scale = (hi - lo) / 255, zero = round(-lo / scale) with lo,
+ *              hi the least and largest of 0 and all t; scale 1 and zero 0 where hi - lo is at most
+ *              FM_LEAST_RANGE. A NaN or an infinity makes the scale NaN. The same bits at every level.
  *
  * ---- rows -----------------------------------------------------------------------------------
  * layernorm    y = (x - mean) / sqrt(var + eps) * gamma + beta, biased variance. In place.
@@ -100,7 +128,19 @@ struct fm_gemm_tile_bf16 {
  * winograd_input  V = B^T d B for each channel; d[4*i + j] points at a pixel's channels, element p
  *                 of the 16 goes to v + p * plane.
  * winograd_output Y = A^T M A, then + bias, max(., 0) if relu, + residual; element p of M is at
- *                 m + p * plane. y[2*i + j] is a pixel's channels, NULL outside the picture. */
+ *                 m + p * plane. y[2*i + j] is a pixel's channels, NULL outside the picture.
+ *
+ * ---- the machine's limits ----------------------------------------------------------------------
+ * Not for pictures: these measure what the others are measured against. y holds FM_PEAK_CHAINS
+ * values (of bf16: FM_PEAK_BF16_CHAINS), chain i starts with y[i] in all lanes and leaves its first lane there, so that the work can
+ * be checked and cannot be left out.
+ * peak_f32     n times, each chain: y = y * 0.5 + 1. Returns the operations done, a multiply-add as two.
+ * peak_bf16    n times: y = y + 0.5 * 1 + 0.25 * 1 with bf16 products. Where the level has no such
+ *              instruction: y = 0, returns 0.
+ * peak_int8    n times: y = y + 4 products 3 * -2, unsigned by signed. The same where there is none.
+ * read_sum     the sum of x [n], in any order: a load and an addition for each vector. */
+enum { FM_PEAK_CHAINS = 12, FM_PEAK_BF16_CHAINS = 16 };
+
 struct fm_lerp {
     int i0, i1;
     float w0, w1;
@@ -112,6 +152,15 @@ struct fm_winograd_out {
     const float *bias;        /* [channels], may be NULL */
     int relu;
 };
+
+#define FM_LEAST_RANGE 1e-30f
+
+/* To the nearest whole number, ties to even, of |x| < 2^22. */
+static inline float fm_round(float x)
+{
+    const float magic = 0x1.8p23f; /* numbers near it are whole */
+    return x + magic - magic;
+}
 
 #define K(ret, name, args) ret(*name) args;
 struct fm_kernels {

@@ -107,6 +107,9 @@ void fm_attention(struct fm_context *context, const float *qkv, int n, int heads
     t.values = fm_arena_alloc(context->arena, (size_t)heads * t.values_size, sizeof(float));
     t.scores = fm_arena_alloc(context->arena, (size_t)context->threads * QUERY_ROWS * t.padded,
                               sizeof(float));
+    /* per score: two products over d, and softmax's scale, subtraction, exp and sum */
+    fm_count(context, FM_UNIT_F32, (4.0 * d + 4) * heads * n * (double)n,
+             4.0 * n * heads * d * sizeof *y);
     if (!context->dry) {
         size_t blocks = (size_t)((n + QUERY_ROWS - 1) / QUERY_ROWS);
         fm_parallel_for(context, (size_t)heads, pack_head, &t);

@@ -113,6 +113,9 @@ void fm_attention_bf16(struct fm_context *context, const uint16_t *qkv, int n, i
     t.values = fm_arena_alloc(context->arena, (size_t)heads * t.values_size, sizeof *t.values);
     t.scores = fm_arena_alloc(context->arena, rows * t.padded, sizeof *t.scores);
     t.weights = fm_arena_alloc(context->arena, rows * t.padded, sizeof *t.weights);
+    /* per score: two products over d, and softmax's scale, subtraction, exp and sum */
+    fm_count(context, FM_UNIT_BF16, (4.0 * d + 4) * heads * n * (double)n,
+             4.0 * n * heads * d * sizeof *y);
     if (!context->dry) {
         const size_t blocks = (size_t)((n + QUERY_ROWS - 1) / QUERY_ROWS);
         fm_parallel_for(context, (size_t)heads, pack_head, &t);

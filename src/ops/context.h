@@ -12,6 +12,7 @@
 #include "ops/team.h"
 
 struct fm_kernels;
+struct fm_profile;
 
 struct fm_context {
     struct fm_arena *arena;
@@ -25,6 +26,7 @@ struct fm_context {
     void *user;
     double stage_start; /* seconds, monotonic */
     const atomic_int *cancel; /* not 0: what is left of the run is skipped, see below; may be NULL */
+    struct fm_profile *profile; /* NULL: not kept, see profile.h */
 };
 
 /* A cancelled run goes on to its end without doing the work of its parallel parts: the way out is the
@@ -49,7 +51,10 @@ void fm_report(struct fm_context *context, const char *name, const float *data, 
 /* Starts the clock of the first stage. */
 void fm_report_start(struct fm_context *context);
 
-/* Cores this process may run on (affinity), at least 1. */
+/* Seconds since some moment in the past, monotonic. */
+double fm_seconds(void);
+
+/* Cores this process may run on (affinity, and the quotas of its control groups), at least 1. */
 int fm_default_threads(void);
 
 #endif

@@ -52,6 +52,7 @@ static void run_winograd(struct fm_context *context, const struct fm_weights *w,
         .winograd = fm_winograd_prepare(context, w),
     };
     c.tiles = c.across * ((y->h + 1) / 2);
+    fm_winograd_count(context, w, c.tiles);
     if (ep) {
         c.target.relu = ep->act == FM_ACT_RELU;
         c.target.residual = ep->residual;
@@ -66,6 +67,10 @@ void fm_conv3x3(struct fm_context *context, const struct fm_weights *w, const st
 {
     size_t mark = fm_arena_mark(context->arena);
     float *zeros = fm_arena_alloc(context->arena, (size_t)x->c, sizeof(float));
+    const double read = (double)fm_feature_size(x), written = (double)fm_feature_size(y);
+    fm_count(context, FM_UNIT_F32, 0,
+             (read + written * (ep && ep->residual ? 2 : 1)) * sizeof(float) +
+                 (double)w->out * w->in * (double)fm_dtype_size(w->type));
     if (!context->dry) memset(zeros, 0, (size_t)x->c * sizeof(float));
     struct fm_pixels pixels = {x->data, zeros, x->h, x->w, x->c, stride, y->w};
     if (stride == 1 && context->gemm == FATHOM_GEMM_DEFAULT) {
@@ -77,6 +82,7 @@ void fm_conv3x3(struct fm_context *context, const struct fm_weights *w, const st
         };
         if (ep) product.ep = *ep;
         product.ep.bias = w->bias;
+        fm_count(context, FM_UNIT_F32, 2.0 * product.m * w->out * w->in, 0);
         fm_product_run(context, &product);
     }
     fm_arena_release(context->arena, mark);
@@ -114,6 +120,7 @@ void fm_deconv(struct fm_context *context, const struct fm_weights *w, int k,
     product.bias = NULL; /* one per channel, not one per row of W: added on the way out */
     fm_linear(context, &product, x->data, x->h * x->w, blocks, NULL);
     struct shuffle s = {blocks, y->data, w->bias, x->w, k, y->c};
+    fm_count(context, FM_UNIT_F32, (double)fm_feature_size(y), 0); /* the product has counted y */
     if (!context->dry) fm_parallel_for(context, (size_t)x->h, shuffle_task, &s);
     fm_arena_release(context->arena, mark);
 }

@@ -86,11 +86,17 @@ void fm_upsample_conv_head(struct fm_context *context, const struct fm_feature *
     t.hidden = fm_arena_alloc(context->arena, threads * 4 * FM_WINOGRAD_TILES,
                               (size_t)conv->out * sizeof(float));
     t.zeros = zeros;
+    const int strips = (h + STRIP - 1) / STRIP; /* each upsamples two rows that its neighbours have */
+    fm_upsampler_count(context, x, h + 2 * strips - 2, w);
+    fm_winograd_count(context, conv, ((w + 1) / 2) * ((h + 1) / 2));
+    fm_count(context, FM_UNIT_F32, 2.0 * h * w * last->in,
+             ((double)fm_feature_size(x) + (double)h * w) * sizeof(float) +
+                 (double)conv->out * conv->in * (double)fm_dtype_size(conv->type));
     if (!context->dry) {
         memset(zeros, 0, (size_t)x->c * sizeof(float));
         for (int i = 0; i < last->in; i++) t.last[i] = fm_weight(last->data, last->type, i);
         t.last_bias = last->bias[0];
-        fm_parallel_for(context, (size_t)((h + STRIP - 1) / STRIP), head_task, &t);
+        fm_parallel_for(context, (size_t)strips, head_task, &t);
     }
     fm_arena_release(context->arena, mark);
 }

@@ -21,5 +21,7 @@ void fm_linear(struct fm_context *context, const struct fm_weights *w, const flo
     };
     if (ep) product.ep = *ep;
     product.ep.bias = w->bias;
+    fm_count(context, FM_UNIT_F32, 2.0 * m * w->out * w->in,
+             fm_linear_bytes(w, m, sizeof(float), sizeof(float), ep));
     fm_product_run(context, &product);
 }

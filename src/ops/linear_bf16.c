@@ -80,6 +80,8 @@ void fm_linear_bf16(struct fm_context *context, const struct fm_weights *w, cons
     if (w->type != FM_BF16)
         p.rounded = fm_arena_alloc(context->arena, (size_t)context->threads * (size_t)k->panel,
                                    (size_t)w->in * sizeof *p.rounded);
+    fm_count(context, FM_UNIT_BF16, 2.0 * m * w->out * w->in,
+             fm_linear_bytes(w, m, sizeof *x, y ? sizeof *y : sizeof *y16, ep));
     if (!context->dry) {
         const size_t blocks = (size_t)((m + p.block - 1) / p.block);
         fm_parallel_for(context, (size_t)p.panels, pack_task, &p);
@@ -117,6 +119,7 @@ void fm_layernorm_bf16(struct fm_context *context, const float *x, int m, int n,
 {
     struct rows t = {.k = context->kernels, .x = x, .gamma = gamma, .beta = beta, .eps = eps,
                      .y = y, .m = m, .n = n};
+    fm_count(context, FM_UNIT_F32, 8.0 * m * n, (double)m * n * (sizeof *x + sizeof *y));
     if (!context->dry)
         fm_parallel_for(context, ((size_t)m + ROWS - 1) / ROWS, layernorm_task, &t);
 }
@@ -136,5 +139,6 @@ static void swiglu_task(void *arg, size_t task, int worker)
 void fm_swiglu_bf16(struct fm_context *context, float *x, int m, int n, uint16_t *y)
 {
     struct rows t = {.k = context->kernels, .gated = x, .y = y, .m = m, .n = n};
+    fm_count(context, FM_UNIT_F32, 4.0 * m * n, (double)m * n * (2 * sizeof *x + sizeof *y));
     if (!context->dry) fm_parallel_for(context, ((size_t)m + ROWS - 1) / ROWS, swiglu_task, &t);
 }

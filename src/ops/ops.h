@@ -7,7 +7,7 @@
 #define FM_OPS_H
 
 #include "kernels/kernels.h"
-#include "ops/context.h"
+#include "ops/profile.h"
 
 /* A layer's weights as they lie in the file, borrowed from the model. */
 struct fm_weights {
@@ -15,6 +15,7 @@ struct fm_weights {
     enum fm_dtype type;
     int out, in;       /* rows, and values in a row over all kernel positions */
     const float *bias; /* [out], NULL if none */
+    const float *scale, *input_scale; /* [out], [in] of FM_I8, for ops/int8.h; else NULL */
 };
 
 /* A feature map. */
@@ -34,6 +35,15 @@ static inline struct fm_feature fm_feature_alloc(struct fm_context *context, int
     struct fm_feature f = {NULL, h, w, c};
     f.data = fm_arena_alloc(context->arena, (size_t)h * (size_t)w, (size_t)c * sizeof(float));
     return f;
+}
+
+/* Bytes for fm_count: x [m, in], W, y [m, out], and a residual in f32; x_size, y_size of one value. */
+static inline double fm_linear_bytes(const struct fm_weights *w, int m, size_t x_size, size_t y_size,
+                                     const struct fm_epilogue *ep)
+{
+    const double in = w->in, out = w->out, weight = (double)fm_dtype_size(w->type);
+    const double residual = ep && ep->residual ? sizeof(float) : 0;
+    return m * in * (double)x_size + out * in * weight + m * out * ((double)y_size + residual);
 }
 
 /* y [m, out] = finish(x [m, in] . W^T + bias). `ep` may be NULL; its bias is the layer's. */

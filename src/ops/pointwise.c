@@ -29,6 +29,7 @@ void fm_layernorm(struct fm_context *context, const float *x, int m, int n, cons
         .k = context->kernels, .x = x, .gamma = gamma, .beta = beta, .y = y, .eps = eps, .m = m,
         .n = n,
     };
+    fm_count(context, FM_UNIT_F32, 8.0 * m * n, 2.0 * m * n * sizeof(float));
     if (!context->dry)
         fm_parallel_for(context, ((size_t)m + ROWS - 1) / ROWS, layernorm_task, &t);
 }
@@ -45,6 +46,7 @@ static void swiglu_task(void *arg, size_t task, int worker)
 void fm_swiglu(struct fm_context *context, const float *x, int m, int n, float *y)
 {
     struct rows t = {.k = context->kernels, .x = x, .y = y, .m = m, .n = n};
+    fm_count(context, FM_UNIT_F32, 4.0 * m * n, 3.0 * m * n * sizeof(float));
     if (!context->dry) fm_parallel_for(context, ((size_t)m + ROWS - 1) / ROWS, swiglu_task, &t);
 }
 
@@ -67,6 +69,7 @@ static void relu_task(void *arg, size_t task, int worker)
 void fm_relu(struct fm_context *context, const float *x, size_t n, float *r)
 {
     struct rows t = {.k = context->kernels, .x = x, .r = r, .size = n};
+    fm_count(context, FM_UNIT_F32, 0, 2.0 * (double)n * sizeof(float));
     if (!context->dry) fm_parallel_for(context, (n + VALUES - 1) / VALUES, relu_task, &t);
 }
 
@@ -82,5 +85,6 @@ static void add_relu_task(void *arg, size_t task, int worker)
 void fm_add_relu(struct fm_context *context, float *y, const float *x, size_t n, float *r)
 {
     struct rows t = {.k = context->kernels, .x = x, .y = y, .r = r, .size = n};
+    fm_count(context, FM_UNIT_F32, (double)n, 4.0 * (double)n * sizeof(float));
     if (!context->dry) fm_parallel_for(context, (n + VALUES - 1) / VALUES, add_relu_task, &t);
 }

@@ -32,6 +32,11 @@ struct fm_upsampler fm_upsampler_prepare(struct fm_context *context, const struc
     return u;
 }
 
+void fm_upsampler_count(struct fm_context *context, const struct fm_feature *x, int rows, int w)
+{
+    fm_count(context, FM_UNIT_F32, 3.0 * rows * ((double)x->w + w) * x->c, 0);
+}
+
 void fm_upsampler_row(const struct fm_upsampler *u, int y, int worker, float *to)
 {
     const size_t line = (size_t)u->x.w * (size_t)u->x.c;
@@ -57,6 +62,9 @@ void fm_upsample(struct fm_context *context, const struct fm_feature *x, struct 
 {
     const size_t mark = fm_arena_mark(context->arena);
     struct upsample t = {fm_upsampler_prepare(context, x, y->h, y->w), y->data};
+    fm_upsampler_count(context, x, y->h, y->w);
+    fm_count(context, FM_UNIT_F32, 0,
+             (double)(fm_feature_size(x) + fm_feature_size(y)) * sizeof(float));
     if (!context->dry) fm_parallel_for(context, (size_t)y->h, upsample_task, &t);
     fm_arena_release(context->arena, mark);
 }

@@ -17,6 +17,9 @@ struct fm_upsampler {
 struct fm_upsampler fm_upsampler_prepare(struct fm_context *context, const struct fm_feature *x,
                                          int h, int w);
 
+/* Counts the arithmetic of `rows` rows of w pixels: each is a blend of two lines, then of columns. */
+void fm_upsampler_count(struct fm_context *context, const struct fm_feature *x, int rows, int w);
+
 /* Row y of the result, [w][c]. */
 void fm_upsampler_row(const struct fm_upsampler *u, int y, int worker, float *to);
 

@@ -65,6 +65,13 @@ struct fm_winograd fm_winograd_prepare(struct fm_context *context, const struct 
     return t;
 }
 
+void fm_winograd_count(struct fm_context *context, const struct fm_weights *w, int tiles)
+{
+    /* 16 products, 32 additions for V, 24 for Y, 7 x 4 operations for U */
+    const double in = w->in / 9, out = w->out;
+    fm_count(context, FM_UNIT_F32, tiles * (32 * in * out + 32 * in + 24 * out) + 28 * in * out, 0);
+}
+
 /* V of one tile, to v + 16 planes. */
 static void tile_input(const struct fm_winograd *t, const struct fm_pixels *p, int ty, int tx,
                        float *v, ptrdiff_t plane)

@@ -29,6 +29,9 @@ struct fm_winograd_target {
 /* Allocates from the arena (also when dry) and transforms the weights. */
 struct fm_winograd fm_winograd_prepare(struct fm_context *context, const struct fm_weights *w);
 
+/* Counts the arithmetic of `tiles` tiles and of the weights' transform; no bytes. */
+void fm_winograd_count(struct fm_context *context, const struct fm_weights *w, int tiles);
+
 /* Tiles first .. first + n - 1 <= FM_WINOGRAD_TILES in row-major order, `across` in a row; tile
  * (ty, tx) makes pixels (2ty, 2tx) to (2ty + 1, 2tx + 1). */
 void fm_winograd_tiles(const struct fm_winograd *winograd, const struct fm_pixels *pixels,

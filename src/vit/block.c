@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * One pre-norm transformer block, in place on the residual stream x [N, D]. */
 #include "ops/bf16.h"
+#include "ops/int8.h"
 #include "vit/vit.h"
 
 static void attention_branch(struct fm_context *context, const struct fm_vit_config *c,
@@ -12,9 +13,12 @@ static void attention_branch(struct fm_context *context, const struct fm_vit_con
 
     fm_layernorm(context, x, n, c->dim, b->norm1_weight, b->norm1_bias, c->norm_eps, normed);
     fm_linear(context, &b->qkv, normed, n, qkv, NULL);                     /* [N, D] -> [N, 3D] */
+    fm_part_end(context, "block.%d.qkv", b->index);
     fm_attention(context, qkv, n, c->heads, c->dim / c->heads, normed);    /* [N, 3D] -> [N, D] */
+    fm_part_end(context, "block.%d.attention", b->index);
     struct fm_epilogue add = {.gamma = b->ls1, .residual = x, .ldr = c->dim};
     fm_linear(context, &b->proj, normed, n, x, &add);                      /* x += ls1 * proj */
+    fm_part_end(context, "block.%d.projection", b->index);
     fm_arena_release(context->arena, mark);
 }
 
@@ -38,6 +42,7 @@ static void ffn_branch(struct fm_context *context, const struct fm_vit_config *c
         fm_linear(context, &b->fc1, normed, n, hidden, &gelu);             /* [N, D] -> [N, F] */
         fm_linear(context, &b->fc2, hidden, n, x, &add);                   /* x += ls2 * fc2 */
     }
+    fm_part_end(context, "block.%d.mlp", b->index);
     fm_arena_release(context->arena, mark);
 }
 
@@ -52,9 +57,12 @@ static void attention_branch_bf16(struct fm_context *context, const struct fm_vi
 
     fm_layernorm_bf16(context, x, n, c->dim, b->norm1_weight, b->norm1_bias, c->norm_eps, normed);
     fm_linear_bf16(context, &b->qkv, normed, n, NULL, qkv, NULL);
+    fm_part_end(context, "block.%d.qkv", b->index);
     fm_attention_bf16(context, qkv, n, c->heads, c->dim / c->heads, normed);
+    fm_part_end(context, "block.%d.attention", b->index);
     struct fm_epilogue add = {.gamma = b->ls1, .residual = x, .ldr = c->dim};
     fm_linear_bf16(context, &b->proj, normed, n, x, NULL, &add);
+    fm_part_end(context, "block.%d.projection", b->index);
     fm_arena_release(context->arena, mark);
 }
 
@@ -76,18 +84,59 @@ static void ffn_branch_bf16(struct fm_context *context, const struct fm_vit_conf
         fm_linear_bf16(context, &b->fc1, normed, n, NULL, hidden, &gelu);
     }
     fm_linear_bf16(context, &b->fc2, hidden, n, x, NULL, &add);
+    fm_part_end(context, "block.%d.mlp", b->index);
     fm_arena_release(context->arena, mark);
+}
+
+/* ---- the same with quantised weights; between the products bf16 where the CPU has it, else f32 ---- */
+
+static void attention_branch_int8(struct fm_context *context, const struct fm_vit_config *c,
+                                  const struct fm_vit_block *b, float *x, int n)
+{
+    const size_t mark = fm_arena_mark(context->arena), rows = (size_t)n, dim = (size_t)c->dim;
+    const struct fm_rows in = {.x = x, .gamma = b->norm1_weight, .beta = b->norm1_bias, .eps = c->norm_eps};
+    const struct fm_epilogue add = {.gamma = b->ls1, .residual = x, .ldr = c->dim};
+    struct fm_rows mixed = {0};
+
+    if (context->bf16 && c->dim % (2 * c->heads) == 0) {
+        uint16_t *qkv = fm_arena_alloc(context->arena, rows, 3 * dim * sizeof *qkv);
+        uint16_t *y = fm_arena_alloc(context->arena, rows, dim * sizeof *y);
+        fm_linear_int8(context, &b->qkv, &in, n, NULL, qkv, NULL);
+        fm_part_end(context, "block.%d.qkv", b->index);
+        fm_attention_bf16(context, qkv, n, c->heads, c->dim / c->heads, y);
+        mixed.x16 = y;
+    } else {
+        float *qkv = fm_arena_alloc(context->arena, rows, 3 * dim * sizeof *qkv);
+        float *y = fm_arena_alloc(context->arena, rows, dim * sizeof *y);
+        fm_linear_int8(context, &b->qkv, &in, n, qkv, NULL, NULL);
+        fm_part_end(context, "block.%d.qkv", b->index);
+        fm_attention(context, qkv, n, c->heads, c->dim / c->heads, y);
+        mixed.x = y;
+    }
+    fm_part_end(context, "block.%d.attention", b->index);
+    fm_linear_int8(context, &b->proj, &mixed, n, x, NULL, &add);
+    fm_part_end(context, "block.%d.projection", b->index);
+    fm_arena_release(context->arena, mark);
+}
+
+static void ffn_branch_int8(struct fm_context *context, const struct fm_vit_config *c,
+                            const struct fm_vit_block *b, float *x, int n)
+{
+    const struct fm_rows in = {.x = x, .gamma = b->norm2_weight, .beta = b->norm2_bias, .eps = c->norm_eps};
+    const struct fm_epilogue add = {.gamma = b->ls2, .residual = x, .ldr = c->dim};
+    fm_mlp_int8(context, &b->fc1, &b->fc2, &in, n, x, &add);
+    fm_part_end(context, "block.%d.mlp", b->index);
 }
 
 void fm_vit_block(struct fm_context *context, const struct fm_vit_config *config,
                   const struct fm_vit_block *block, float *x, int n)
 {
     const int even = config->dim % (2 * config->heads) == 0 && config->ffn_dim % 2 == 0;
-    if (context->bf16 && even) {
-        attention_branch_bf16(context, config, block, x, n);
-        ffn_branch_bf16(context, config, block, x, n);
-    } else {
-        attention_branch(context, config, block, x, n);
-        ffn_branch(context, config, block, x, n);
-    }
+    const int bf16 = context->bf16 && even;
+    if (block->qkv.type == FM_I8) attention_branch_int8(context, config, block, x, n);
+    else if (bf16) attention_branch_bf16(context, config, block, x, n);
+    else attention_branch(context, config, block, x, n);
+    if (block->fc1.type == FM_I8) ffn_branch_int8(context, config, block, x, n);
+    else if (bf16) ffn_branch_bf16(context, config, block, x, n);
+    else ffn_branch(context, config, block, x, n);
 }

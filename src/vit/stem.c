@@ -32,6 +32,7 @@ void fm_vit_stem(struct fm_context *context, const struct fm_vit *vit, const flo
         else
             fm_conv3x3(context, &stage->down, &maps[i - 1], 2, x, NULL);
         residual_blocks(context, stage->block, vit->config.stem_blocks[i], x);
+        fm_part_end(context, "stem.%d", i);
         snprintf(name, sizeof name, "stem.%d", i);
         fm_report(context, name, x->data, 3, x->h, x->w, x->c);
     }

@@ -20,6 +20,7 @@ static void fill_tap(struct fm_context *context, const struct fm_vit *vit, const
     } else {
         memcpy(token, x, dim * sizeof(float));
         memcpy(tap->map.data, x + prefix * dim, fm_feature_size(&tap->map) * sizeof(float));
+        fm_count(context, FM_UNIT_F32, 0, 2.0 * (double)fm_feature_size(&tap->map) * sizeof(float));
     }
 }
 
@@ -36,6 +37,7 @@ static void make_tokens(struct fm_context *context, const struct fm_vit *vit, co
         input = last.data;
     }
     fm_vit_embed(context, vit, pos, input, gh, gw, x);
+    fm_part_end(context, "embed");
     fm_report(context, "embed", x, 2, c->prefix_tokens + gh * gw, c->dim, 1);
     fm_arena_release(context->arena, mark);
 }
@@ -68,6 +70,7 @@ void fm_vit_forward(struct fm_context *context, const struct fm_vit *vit, const 
         fm_report(context, name, x, 2, n, c->dim, 1);
         if (i != c->taps[k]) continue;
         fill_tap(context, vit, x, gh, gw, &taps[k], tokens[k]);
+        fm_part_end(context, "tap.%d", k);
         snprintf(name, sizeof name, "tap.%d", k);
         fm_report(context, name, taps[k].map.data, 2, gh * gw, c->dim, 1);
         k++;

@@ -54,6 +54,7 @@ struct fm_stem_stage {
 };
 
 struct fm_vit_block {
+    int index;                                                          /* among the blocks */
     const float *norm1_weight, *norm1_bias, *norm2_weight, *norm2_bias; /* [D] */
     const float *ls1, *ls2;                                             /* [D], NULL without LayerScale */
     struct fm_weights qkv, proj;                                        /* [3D, D], [D, D] */

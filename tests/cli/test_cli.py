@@ -16,6 +16,7 @@ sys.dont_write_bytecode = True  # the source tree stays as it was
 
 import test_arguments
 import test_batch
+import test_bench
 import test_default_model
 import test_info_diff
 import test_models
@@ -24,7 +25,7 @@ import test_pictures
 from harness import ARGUMENTS
 
 MODULES = (test_arguments, test_models, test_default_model, test_pictures, test_outputs,
-           test_info_diff, test_batch)
+           test_info_diff, test_bench, test_batch)
 
 
 def main():

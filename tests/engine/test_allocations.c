@@ -91,7 +91,7 @@ static void check_model(const char *file, fathom_gemm gemm)
     fathom_model *model;
     fathom_session *s;
     fathom_session_info info;
-    const fathom_session_options options = {.threads = 2, .gemm = gemm};
+    const fathom_session_options options = {.threads = 2, .gemm = gemm, .profile = 1};
     cr_assert_eq(fathom_model_open(&model, golden_path(file), &err), FATHOM_OK, "%s", err.message);
     cr_assert_eq(fathom_session_create(&s, model, 100, 80, &options, &err), FATHOM_OK);
     fathom_session_destroy(&s); /* has loaded OpenBLAS, if asked for */

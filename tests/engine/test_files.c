@@ -147,7 +147,7 @@ Test(files, foreign)
     weights_file_seal(&f);
     expect_refusal(&f, FATHOM_E_FORMAT, "byte order", "another byte order");
     memcpy(f.bytes, sound.bytes, f.size);
-    put_u32(weights_file_entry(&f, "pretrained.norm.bias") + 88, 3);
+    put_u32(weights_file_entry(&f, "pretrained.norm.bias") + 88, FM_DTYPES);
     weights_file_seal(&f);
     expect_refusal(&f, FATHOM_E_VERSION, "pretrained.norm.bias", "a newer type of number");
     weights_file_free(&f);

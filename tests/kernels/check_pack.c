@@ -91,7 +91,7 @@ void check_pack_nk(struct checker *c)
 {
     int sizes[N_SIZES];
     vector_sizes(c->k, sizes);
-    for (int type = 0; type < FM_DTYPES; type++) {
+    for (int type = 0; type < FM_FLOAT_DTYPES; type++) {
         for (int width = c->k->lanes; width <= c->k->panel; width += c->k->lanes)
             for (int n = 1; n <= width; n += n + 9 < width ? 3 : 1)
                 for (int s = 0; sizes[s] >= 0 && sizes[s] <= 77; s++)

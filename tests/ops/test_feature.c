@@ -71,7 +71,7 @@ Test(ops, conv3x3)
         for (int stride = 1; stride <= 2; stride++)
             for (int round = 0; round < 2; round++)
                 check_conv(sizes[s][0], sizes[s][1], sizes[s][2], sizes[s][3], stride,
-                           (enum fm_dtype)((s + round) % FM_DTYPES), (5 * s + 7 * round) % 12);
+                           (enum fm_dtype)((s + round) % FM_FLOAT_DTYPES), (5 * s + 7 * round) % 12);
     check_conv(70, 66, 16, 16, 1, FM_F32, 3); /* parts enough to run at the same time */
     for (int finish = 0; finish < 12; finish++)
         for (int stride = 1; stride <= 2; stride++) check_conv(5, 6, 9, 18, stride, FM_F32, finish);
@@ -99,7 +99,7 @@ Test(ops, deconv)
             struct random random = {(uint64_t)(s * 10 + k)};
             const int h = sizes[s][0], w = sizes[s][1], in = sizes[s][2], out = sizes[s][3];
             const size_t n = (size_t)(h * k * w * k * out);
-            const enum fm_dtype type = (enum fm_dtype)((s + k) % FM_DTYPES);
+            const enum fm_dtype type = (enum fm_dtype)((s + k) % FM_FLOAT_DTYPES);
             struct deconv d = {op_weights_make(&random, type, k * k * out, in, 1),
                                random_feature(&random, h, w, in),
                                {malloc(n * sizeof(float)), h * k, w * k, out}, k};
@@ -204,7 +204,7 @@ Test(ops, upsample_conv_head)
         for (int act = 0; act < 2; act++) {
             const int *z = UPSAMPLINGS[s];
             struct random random = {(uint64_t)s + 400};
-            const enum fm_dtype type = (enum fm_dtype)((s + act) % FM_DTYPES);
+            const enum fm_dtype type = (enum fm_dtype)((s + act) % FM_FLOAT_DTYPES);
             const int hidden = channels[(s + act) % 6];
             struct head t = {random_feature(&random, z[0], z[1], z[2]),
                              op_weights_make(&random, type, hidden, 9 * z[2], 1),

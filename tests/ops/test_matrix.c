@@ -60,7 +60,7 @@ Test(ops, linear)
         {97, 33, 20}, {130, 16, 8}, {23, 77, 588},
     };
     for (int s = 0; s < 10; s++)
-        for (int type = 0; type < FM_DTYPES; type++)
+        for (int type = 0; type < FM_FLOAT_DTYPES; type++)
             check_linear(sizes[s][0], sizes[s][1], sizes[s][2], (enum fm_dtype)type, 3 * s + type);
     for (int finish = 0; finish < 12; finish++) check_linear(13, 37, 24, FM_F32, finish);
     check_linear(100, 70, 1100, FM_F32, 1); /* the smaller blocks of rows */

@@ -40,9 +40,10 @@ float *golden_values(const struct fm_container *golden, const char *name, size_t
     float *x = malloc(*n * sizeof *x);
     cr_assert_not_null(x);
     for (size_t i = 0; i < *n; i++) {
-        uint16_t half;
-        memcpy(&half, e->data + 2 * i, sizeof half);
+        uint16_t half = 0;
+        if (e->type == FM_F16 || e->type == FM_BF16) memcpy(&half, e->data + 2 * i, sizeof half);
         if (e->type == FM_F32) memcpy(&x[i], e->data + 4 * i, sizeof *x);
+        else if (e->type == FM_I8) x[i] = (int8_t)e->data[i];
         else x[i] = e->type == FM_F16 ? fm_f16_float(half) : fm_bf16_float(half);
     }
     return x;

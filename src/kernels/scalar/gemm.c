@@ -54,6 +54,27 @@ void fm_scalar_gemm_tile_bf16(const struct fm_gemm_tile_bf16 *t)
     }
 }
 
+/* Unsigned, so that sums may wrap on the way to a result that fits. */
+void fm_scalar_gemm_tile_int8(const struct fm_gemm_tile_int8 *t)
+{
+    for (int m = 0; m < t->rows; m++) {
+        uint32_t sum[FM_SCALAR_PANEL] = {0};
+        const uint8_t *a = t->a[m];
+        const uint32_t *b = t->b;
+        for (int k = 0; k < t->depth; k += 4, b += t->width)
+            for (int j = 0; j < t->width; j++)
+                for (int i = 0; i < 4; i++)
+                    sum[j] += (uint32_t)(a[k + i] * (int8_t)(uint8_t)(b[j] >> 8 * i));
+        for (int j = 0; j < t->columns; j++) {
+            const uint32_t zero = (uint32_t)t->row_zero[m] * (uint32_t)t->column_sum[j];
+            const float v = (float)(int32_t)(sum[j] - zero) * (t->row_scale[m] * t->column_scale[j]);
+            const float r = finish(v, &t->ep, m, j);
+            if (t->c) t->c[m * t->ldc + j] = r;
+            else t->c16[m * t->ldc + j] = fm_float_bf16(r);
+        }
+    }
+}
+
 void fm_scalar_finish_rows(float *c, ptrdiff_t ldc, int rows, int columns,
                            const struct fm_epilogue *ep)
 {
@@ -88,4 +109,31 @@ void fm_scalar_pack_pairs(uint32_t *panel, const uint16_t *w, ptrdiff_t ld, int 
 void fm_scalar_to_bf16(uint16_t *y, const float *x, int n)
 {
     for (int i = 0; i < n; i++) y[i] = fm_float_bf16(x[i]);
+}
+
+void fm_scalar_from_bf16(float *y, const uint16_t *x, int n)
+{
+    for (int i = 0; i < n; i++) y[i] = fm_bf16_float(x[i]);
+}
+
+void fm_scalar_quantize(uint8_t *q, float *scale, int32_t *zero, const float *x,
+                        const float *input_scale, int n)
+{
+    float low = 0, high = 0, bad = 0;
+    for (int i = 0; i < n; i++) {
+        const float t = x[i] * input_scale[i];
+        if (t < low) low = t;
+        if (t > high) high = t;
+        bad += t * 0.0f; /* NaN once a NaN or an infinity came by */
+    }
+    const float range = high - low;
+    const int wide = range > FM_LEAST_RANGE;
+    const float inverse = wide ? 255.0f / range : 0.0f;
+    const float shift = inverse > 0 ? fm_round(-low * inverse) : 0.0f;
+    *scale = (wide ? range / 255.0f : 1.0f) + bad;
+    *zero = (int32_t)shift;
+    for (int i = 0; i < n; i++) {
+        const float t = fm_round(x[i] * input_scale[i] * inverse) + shift;
+        q[i] = (uint8_t)(t > 0 ? t < 255 ? t : 255 : 0);
+    }
 }

@@ -62,10 +62,7 @@ static inline __attribute__((always_inline)) void bf16_tile_of(const struct fm_g
 #undef ROW
         }
     }
-    float spill[MR][VF_PER_PANEL * VF];
-    UNROLL for (int m = 0; m < MR; m++)
-        UNROLL for (int v = 0; v < nv; v++) vf_store(&spill[m][v * VF], acc[m][v]);
-    finish_spilled(spill, t->rows, t->columns, &t->ep, t->c, t->c16, t->ldc);
+    finish_any(acc, nv, t->rows, t->columns, &t->ep, t->c, t->c16, t->ldc);
 }
 
 static void gemm_tile_bf16(const struct fm_gemm_tile_bf16 *t)

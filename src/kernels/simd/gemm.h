@@ -41,23 +41,41 @@ static inline vf finish(vf v, const struct fm_epilogue *ep, int m, int j, int n)
     return v;
 }
 
-/* The epilogue of a tile whose accumulators are still in registers. GELU is too long to unroll 24
- * times, so such tiles take the way over memory. */
-static inline __attribute__((always_inline)) void finish_tile(const struct fm_gemm_tile *t,
-                                                              vf acc[MR][VF_PER_PANEL],
-                                                              const int nv)
+/* One vector of results to c or, rounded to bf16, to c16. */
+static inline void store_result(float *c, uint16_t *c16, ptrdiff_t at, int n, vf x)
 {
-    const struct fm_epilogue *ep = &t->ep;
+    if (c16 && n >= VF) vf_store_bf16(c16 + at, x);
+    else if (c16) vf_store_bf16_n(c16 + at, n, x);
+    else if (n >= VF) vf_store(c + at, x);
+    else vf_store_n(c + at, n, x);
+}
+
+/* The epilogue of a tile, whose accumulators are still in registers. GELU is too long to unroll 24
+ * times, so such tiles take the way over memory. */
+static inline __attribute__((always_inline)) void finish_any(vf acc[MR][VF_PER_PANEL], const int nv,
+                                                             int rows, int columns,
+                                                             const struct fm_epilogue *ep, float *c,
+                                                             uint16_t *c16, ptrdiff_t ldc)
+{
+    if (ep->act == FM_ACT_GELU) {
+        float spill[MR][VF_PER_PANEL * VF];
+        UNROLL for (int m = 0; m < MR; m++)
+            UNROLL for (int v = 0; v < nv; v++) vf_store(&spill[m][v * VF], acc[m][v]);
+        for (int m = 0; m < rows; m++)
+            for (int j = 0; j < columns; j += VF)
+                store_result(c, c16, m * ldc + j, columns - j,
+                             finish(vf_load(&spill[m][j]), ep, m, j, columns - j));
+        return;
+    }
     UNROLL for (int v = 0; v < nv; v++) {
-        const int j = v * VF, n = t->columns - j;
+        const int j = v * VF, n = columns - j;
         const vf bias = !ep->bias ? vf_zero() : n >= VF ? vf_load(ep->bias + j)
                                                         : vf_load_n(ep->bias + j, n);
         const vf gamma = !ep->gamma ? vf_set1(1.0f) : n >= VF ? vf_load(ep->gamma + j)
                                                               : vf_load_n(ep->gamma + j, n);
         UNROLL for (int m = 0; m < MR; m++) {
-            if (m >= t->rows) continue;
+            if (m >= rows) continue;
             vf x = acc[m][v];
-            float *c = t->c + m * t->ldc + j;
             if (ep->row_scale) x = vf_mul(x, vf_set1(ep->row_scale[m]));
             x = vf_add(x, bias);
             if (ep->act == FM_ACT_RELU) x = vf_max(vf_zero(), x);
@@ -66,27 +84,9 @@ static inline __attribute__((always_inline)) void finish_tile(const struct fm_ge
                 const float *r = ep->residual + m * ep->ldr + j;
                 x = vf_add(x, n >= VF ? vf_load(r) : vf_load_n(r, n));
             }
-            if (n >= VF) vf_store(c, x);
-            else vf_store_n(c, n, x);
+            store_result(c, c16, m * ldc + j, n, x);
         }
     }
-}
-
-/* The epilogue of a tile whose sums lie in memory, to c or, rounded to bf16, to c16. */
-static inline void finish_spilled(float spill[MR][VF_PER_PANEL * VF], int rows, int columns,
-                                  const struct fm_epilogue *ep, float *c, uint16_t *c16,
-                                  ptrdiff_t ldc)
-{
-    for (int m = 0; m < rows; m++)
-        for (int j = 0; j < columns; j += VF) {
-            const int n = columns - j;
-            const vf r = finish(vf_load(&spill[m][j]), ep, m, j, n);
-            const ptrdiff_t at = m * ldc + j;
-            if (c16 && n >= VF) vf_store_bf16(c16 + at, r);
-            else if (c16) vf_store_bf16_n(c16 + at, n, r);
-            else if (n >= VF) vf_store(c + at, r);
-            else vf_store_n(c + at, n, r);
-        }
 }
 
 static inline __attribute__((always_inline)) void tile_of(const struct fm_gemm_tile *t, const int nv)
@@ -115,14 +115,7 @@ static inline __attribute__((always_inline)) void tile_of(const struct fm_gemm_t
 #undef ROW
         }
     }
-    if (t->ep.act != FM_ACT_GELU) {
-        finish_tile(t, acc, nv);
-        return;
-    }
-    float spill[MR][VF_PER_PANEL * VF];
-    UNROLL for (int m = 0; m < MR; m++)
-        UNROLL for (int v = 0; v < nv; v++) vf_store(&spill[m][v * VF], acc[m][v]);
-    finish_spilled(spill, t->rows, t->columns, &t->ep, t->c, NULL, t->ldc);
+    finish_any(acc, nv, t->rows, t->columns, &t->ep, t->c, NULL, t->ldc);
 }
 
 static void gemm_tile(const struct fm_gemm_tile *t)

@@ -13,8 +13,10 @@
 
 #include "kernels/simd/gemm.h"
 #include "kernels/simd/bf16.h"
+#include "kernels/simd/int8.h"
 #include "kernels/simd/rows.h"
 #include "kernels/simd/winograd.h"
+#include "kernels/simd/peak.h"
 
 #define PASTE_(a, b) a##b
 #define PASTE(a, b) PASTE_(a, b)

@@ -88,6 +88,21 @@ static inline void vf_store_bf16_n(uint16_t *p, int n, vf v)
     memcpy(p, all, (size_t)n * sizeof *p);
 }
 
+/* Integral values 0..255. */
+static inline void vf_store_u8(uint8_t *p, vf v)
+{
+    const __m256i words = _mm256_cvtps_epi32(v);
+    const __m128i halves = _mm_packus_epi32(_mm256_castsi256_si128(words),
+                                            _mm256_extracti128_si256(words, 1));
+    _mm_storel_epi64((__m128i *)(void *)p, _mm_packus_epi16(halves, halves));
+}
+static inline void vf_store_u8_n(uint8_t *p, int n, vf v)
+{
+    uint8_t all[8];
+    vf_store_u8(all, v);
+    memcpy(p, all, (size_t)n);
+}
+
 /* rows[i] = column i of the VF x VF block. */
 static inline void vf_transpose(vf r[8])
 {

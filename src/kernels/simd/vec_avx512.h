@@ -81,6 +81,14 @@ static inline void vf_store_bf16_n(uint16_t *p, int n, vf v)
     _mm256_mask_storeu_epi16(p, vf_mask(n), vf_bf16_bits(v));
 }
 
+/* Integral values 0..255. */
+static inline __m128i vf_bytes(vf v) { return _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v)); }
+static inline void vf_store_u8(uint8_t *p, vf v) { _mm_storeu_si128((__m128i *)(void *)p, vf_bytes(v)); }
+static inline void vf_store_u8_n(uint8_t *p, int n, vf v)
+{
+    _mm_mask_storeu_epi8(p, vf_mask(n), vf_bytes(v));
+}
+
 /* rows[i] = column i of the VF x VF block. */
 static inline void vf_transpose(vf r[16])
 {

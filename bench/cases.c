@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT
+ * A case for each row of list.h; uses internal headers. Sizes are those of Depth Anything V2 Small:
+ * rows of 384 values, panels of 384. */
+#include "cases.h"
+
+#include <string.h>
+
+enum { ROW = 384, PIXELS = 64, LONG_ROW = 1370, MANY = 4096, TAPS = 64 };
+
+#define REPEAT for (long round = 0; round < b->rounds; round++)
+
+static void products(struct bench *b, enum fm_unit unit, double flop)
+{
+    b->work = flop;
+    b->unit = unit;
+    b->moves = false;
+}
+
+static void bytes(struct bench *b, double moved)
+{
+    b->work = moved;
+    b->moves = true;
+}
+
+static void gemm_tile(struct bench *b)
+{
+    const float *a[FM_TILE_ROWS];
+    for (int i = 0; i < FM_TILE_ROWS; i++) a[i] = b->x + i * ROW;
+    const struct fm_gemm_tile tile = {
+        .a = a, .rows = FM_TILE_ROWS, .segments = 1, .depth = ROW, .b = b->z, .width = b->k->panel,
+        .c = b->y, .ldc = ROW, .columns = b->k->panel,
+    };
+    products(b, FM_UNIT_F32, 2.0 * FM_TILE_ROWS * ROW * b->k->panel);
+    REPEAT b->k->gemm_tile(&tile);
+}
+
+static void gemm_tile_bf16(struct bench *b)
+{
+    const uint16_t *a[FM_TILE_ROWS];
+    for (int i = 0; i < FM_TILE_ROWS; i++) a[i] = b->x16 + i * ROW;
+    const struct fm_gemm_tile_bf16 tile = {
+        .a = a, .rows = FM_TILE_ROWS, .segments = 1, .depth = ROW,
+        .b = (const uint32_t *)(const void *)b->z, .width = b->k->panel, .c = b->y, .ldc = ROW,
+        .columns = b->k->panel,
+    };
+    products(b, b->k->has_bf16 ? FM_UNIT_BF16 : FM_UNIT_F32, 2.0 * FM_TILE_ROWS * ROW * b->k->panel);
+    REPEAT b->k->gemm_tile_bf16(&tile);
+}
+
+static void gemm_tile_int8(struct bench *b)
+{
+    static const float scale[OPERAND / 64] = {0};
+    static const int32_t zero[OPERAND / 64] = {0};
+    const uint8_t *a[FM_TILE_ROWS];
+    for (int i = 0; i < FM_TILE_ROWS; i++) a[i] = (const uint8_t *)b->x16 + i * ROW;
+    const struct fm_gemm_tile_int8 tile = {
+        .a = a, .rows = FM_TILE_ROWS, .depth = ROW, .b = (const uint32_t *)(const void *)b->z,
+        .width = b->k->panel, .row_scale = scale, .column_scale = scale, .row_zero = zero,
+        .column_sum = zero, .c = b->y, .ldc = ROW, .columns = b->k->panel,
+    };
+    products(b, b->k->has_bf16 ? FM_UNIT_INT8 : FM_UNIT_F32, 2.0 * FM_TILE_ROWS * ROW * b->k->panel);
+    REPEAT b->k->gemm_tile_int8(&tile);
+}
+
+/* As after fc1: bias and GELU. */
+static void finish_rows(struct bench *b)
+{
+    const struct fm_epilogue ep = {.bias = b->x, .act = FM_ACT_GELU};
+    bytes(b, 2.0 * FM_TILE_ROWS * ROW * sizeof(float));
+    REPEAT b->k->finish_rows(b->y, ROW, FM_TILE_ROWS, ROW, &ep);
+}
+
+static void pack_nk(struct bench *b)
+{
+    const int n = b->k->panel;
+    bytes(b, 2.0 * n * ROW * sizeof(float));
+    REPEAT b->k->pack_nk(b->y, b->x, FM_F32, ROW, n, ROW, n);
+}
+
+static void pack_kn(struct bench *b)
+{
+    const int n = b->k->panel;
+    bytes(b, 2.0 * n * ROW * sizeof(float));
+    REPEAT b->k->pack_kn(b->y, b->x, n, n, ROW, n);
+}
+
+static void pack_pairs(struct bench *b)
+{
+    const int n = b->k->panel;
+    bytes(b, 2.0 * n * ROW * sizeof(uint16_t));
+    REPEAT b->k->pack_pairs((uint32_t *)(void *)b->y, b->x16, n, n, ROW, n);
+}
+
+static void to_bf16(struct bench *b)
+{
+    bytes(b, MANY * (sizeof(float) + sizeof(uint16_t)));
+    REPEAT b->k->to_bf16(b->y16, b->x, MANY);
+}
+
+static void from_bf16(struct bench *b)
+{
+    bytes(b, MANY * (sizeof(float) + sizeof(uint16_t)));
+    REPEAT b->k->from_bf16(b->y, b->x16, MANY);
+}
+
+static void quantize(struct bench *b)
+{
+    float scale;
+    int32_t zero;
+    bytes(b, ROW * (2 * sizeof(float) + 1));
+    REPEAT b->k->quantize((uint8_t *)b->y16, &scale, &zero, b->x, b->z, ROW);
+}
+
+static void layernorm(struct bench *b)
+{
+    bytes(b, 2.0 * ROW * sizeof(float));
+    REPEAT b->k->layernorm(b->y, b->x, b->z, b->z + ROW, 1e-6f, ROW);
+}
+
+static void softmax(struct bench *b)
+{
+    bytes(b, 2.0 * LONG_ROW * sizeof(float));
+    REPEAT b->k->softmax(b->y, 0.125f, LONG_ROW);
+}
+
+static void gelu(struct bench *b)
+{
+    bytes(b, 2.0 * MANY * sizeof(float));
+    REPEAT b->k->gelu(b->y, b->x, MANY);
+}
+
+static void silu_mul(struct bench *b)
+{
+    bytes(b, 3.0 * MANY * sizeof(float));
+    REPEAT b->k->silu_mul(b->y, b->x, b->z, MANY);
+}
+
+static void sigmoid(struct bench *b)
+{
+    bytes(b, 2.0 * MANY * sizeof(float));
+    REPEAT b->k->sigmoid(b->y, b->x, 20, MANY);
+}
+
+static void relu(struct bench *b)
+{
+    bytes(b, 2.0 * MANY * sizeof(float));
+    REPEAT b->k->relu(b->y, b->x, MANY);
+}
+
+static void add_relu(struct bench *b)
+{
+    bytes(b, 4.0 * MANY * sizeof(float));
+    REPEAT b->k->add_relu(b->y, b->z, b->x, MANY);
+}
+
+static void lerp(struct bench *b)
+{
+    bytes(b, 3.0 * MANY * sizeof(float));
+    REPEAT b->k->lerp(b->y, b->x, b->z, 0.25f, 0.75f, MANY);
+}
+
+static void lerp_columns(struct bench *b)
+{
+    struct fm_lerp at[TAPS];
+    for (int i = 0; i < TAPS; i++) at[i] = (struct fm_lerp){i / 2, i / 2 + 1, 0.5f, 0.5f};
+    bytes(b, 1.5 * TAPS * PIXELS * sizeof(float)); /* twice as many pixels out as in */
+    REPEAT b->k->lerp_columns(b->y, b->x, at, TAPS, PIXELS);
+}
+
+static void dot_rows(struct bench *b)
+{
+    bytes(b, (double)PIXELS * 32 * sizeof(float));
+    REPEAT b->k->dot_rows(b->y, b->x, b->z, 0.5f, PIXELS, 32);
+}
+
+static void winograd_input(struct bench *b)
+{
+    const float *pixels[16];
+    for (int i = 0; i < 16; i++) pixels[i] = b->x + i * PIXELS;
+    bytes(b, 32.0 * PIXELS * sizeof(float));
+    REPEAT b->k->winograd_input(b->y, 2 * PIXELS, pixels, PIXELS);
+}
+
+static void winograd_output(struct bench *b)
+{
+    const struct fm_winograd_out out = {
+        .y = {b->y, b->y + PIXELS, b->y + 2 * PIXELS, b->y + 3 * PIXELS}, .bias = b->z, .relu = 1,
+    };
+    bytes(b, 20.0 * PIXELS * sizeof(float));
+    REPEAT b->k->winograd_output(&out, b->x, 2 * PIXELS, PIXELS);
+}
+
+static void peak_f32(struct bench *b)
+{
+    float y[FM_PEAK_BF16_CHAINS] = {0};
+    REPEAT products(b, FM_UNIT_F32, b->k->peak_f32(y, MANY));
+}
+
+static void peak_bf16(struct bench *b)
+{
+    float y[FM_PEAK_BF16_CHAINS] = {0};
+    REPEAT products(b, FM_UNIT_BF16, b->k->peak_bf16(y, MANY));
+}
+
+static void peak_int8(struct bench *b)
+{
+    int32_t y[FM_PEAK_CHAINS] = {0};
+    REPEAT products(b, FM_UNIT_INT8, b->k->peak_int8(y, MANY));
+}
+
+static void read_sum(struct bench *b)
+{
+    bytes(b, MANY * sizeof(float));
+    REPEAT b->k->read_sum(b->x, MANY);
+}
+
+#define CASE(name) {#name, name}
+static const struct {
+    const char *kernel;
+    case_fn run;
+} cases[] = {
+    CASE(gemm_tile), CASE(gemm_tile_bf16), CASE(gemm_tile_int8), CASE(finish_rows), CASE(pack_nk),
+    CASE(pack_kn), CASE(pack_pairs), CASE(to_bf16), CASE(from_bf16), CASE(quantize), CASE(layernorm), CASE(softmax), CASE(gelu), CASE(silu_mul),
+    CASE(sigmoid), CASE(relu), CASE(add_relu), CASE(lerp), CASE(lerp_columns), CASE(dot_rows),
+    CASE(winograd_input), CASE(winograd_output), CASE(peak_f32), CASE(peak_bf16), CASE(peak_int8),
+    CASE(read_sum),
+};
+
+case_fn find_case(const char *kernel)
+{
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        if (strcmp(cases[i].kernel, kernel) == 0) return cases[i].run;
+    return NULL;
+}

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT
+ * Quantised linear layers. A task takes a block of rows: quantises them, then multiplies them with one
+ * panel of the weights after the other. */
+#include "ops/int8.h"
+#include "ops/profile.h"
+
+enum { MAX_BLOCK_TILES = 8, MIN_BLOCK_TILES = 4, MAX_BLOCK = MAX_BLOCK_TILES * FM_TILE_ROWS };
+
+/* A layer's weights in panels of words of four values, and the sum of each row of W. */
+struct packed {
+    const struct fm_kernels *k;
+    const struct fm_weights *w;
+    uint32_t *panels;
+    int32_t *sums;
+};
+
+static void pack_task(void *arg, size_t i, int worker)
+{
+    (void)worker;
+    const struct packed *p = arg;
+    const int j = (int)i * p->k->panel, left = p->w->out - j, width = fm_panel_width(p->k, left);
+    const int n = left < width ? left : width, in = p->w->in, words = in / 4;
+    const int8_t *rows = (const int8_t *)p->w->data + (size_t)j * (size_t)in;
+    float *panel = (float *)(void *)(p->panels + (size_t)j * (size_t)words);
+    p->k->pack_nk(panel, rows, FM_F32, words, n, words, width); /* it only moves 32-bit words */
+    for (int r = 0; r < n; r++) {
+        int32_t sum = 0;
+        for (int c = 0; c < in; c++) sum += rows[(ptrdiff_t)r * in + c];
+        p->sums[j + r] = sum;
+    }
+}
+
+static struct packed pack(struct fm_context *context, const struct fm_weights *w)
+{
+    struct packed p = {.k = context->kernels, .w = w};
+    p.panels = fm_arena_alloc(context->arena, fm_packed_size(p.k, w->out, w->in / 4), sizeof *p.panels);
+    p.sums = fm_arena_alloc(context->arena, (size_t)w->out, sizeof *p.sums);
+    if (!context->dry)
+        fm_parallel_for(context, (size_t)((w->out + p.k->panel - 1) / p.k->panel), pack_task, &p);
+    return p;
+}
+
+/* Up to MAX_BLOCK rows, quantised. */
+struct block {
+    uint8_t *q;  /* [MAX_BLOCK][in] */
+    float *row;  /* [in]: one row on its way */
+    float scale[MAX_BLOCK];
+    int32_t zero[MAX_BLOCK];
+};
+
+static struct block make_block(uint8_t *q, float *row)
+{
+    struct block b;
+    b.q = q;
+    b.row = row;
+    return b;
+}
+
+static void quantize_rows(const struct packed *p, const struct fm_rows *rows, int first, int n,
+                          struct block *b)
+{
+    const size_t in = (size_t)p->w->in;
+    for (int i = 0; i < n; i++) {
+        const size_t at = (size_t)(first + i) * in;
+        const float *x = rows->x ? rows->x + at : b->row;
+        if (rows->x16) p->k->from_bf16(b->row, rows->x16 + at, p->w->in);
+        if (rows->gamma) {
+            p->k->layernorm(b->row, x, rows->gamma, rows->beta, rows->eps, p->w->in);
+            x = b->row;
+        }
+        p->k->quantize(b->q + (size_t)i * in, &b->scale[i], &b->zero[i], x, p->w->input_scale, p->w->in);
+    }
+}
+
+/* c or c16 [n][w->out], of which ep's residual is at the first row too. */
+static void multiply(const struct packed *p, const struct block *b, int n, float *c, uint16_t *c16,
+                     const struct fm_epilogue *ep)
+{
+    const struct fm_weights *w = p->w;
+    const uint8_t *a[FM_TILE_ROWS];
+    for (int j = 0; j < w->out; j += p->k->panel) {
+        const int left = w->out - j, width = fm_panel_width(p->k, left);
+        struct fm_gemm_tile_int8 tile = {
+            .a = a, .depth = w->in, .b = p->panels + (size_t)j * (size_t)(w->in / 4), .width = width,
+            .column_scale = w->scale + j, .column_sum = p->sums + j,
+            .ldc = w->out, .columns = left < width ? left : width, .ep = *ep,
+        };
+        tile.ep.bias = w->bias ? w->bias + j : NULL;
+        if (ep->gamma) tile.ep.gamma = ep->gamma + j;
+        for (int m = 0; m < n; m += FM_TILE_ROWS) {
+            const size_t at = (size_t)m * (size_t)w->out + (size_t)j;
+            tile.rows = n - m < FM_TILE_ROWS ? n - m : FM_TILE_ROWS;
+            for (int i = 0; i < FM_TILE_ROWS; i++)
+                a[i] = b->q + (size_t)(m + (i < tile.rows ? i : 0)) * (size_t)w->in;
+            tile.row_scale = b->scale + m;
+            tile.row_zero = b->zero + m;
+            if (c) tile.c = c + at;
+            else tile.c16 = c16 + at;
+            if (ep->residual) tile.ep.residual = ep->residual + m * ep->ldr + j;
+            p->k->gemm_tile_int8(&tile);
+        }
+    }
+}
+
+/* Rows of a block: as few rounds of all threads as possible, weighed by their length. */
+static int block_rows(int m, int threads)
+{
+    const int tiles = (m + FM_TILE_ROWS - 1) / FM_TILE_ROWS;
+    int best = MAX_BLOCK_TILES, least = INT32_MAX;
+    for (int b = MAX_BLOCK_TILES; b >= MIN_BLOCK_TILES; b--) {
+        const int blocks = (tiles + b - 1) / b, cost = (blocks + threads - 1) / threads * b;
+        if (cost < least) {
+            least = cost;
+            best = b;
+        }
+    }
+    return best * FM_TILE_ROWS;
+}
+
+static void count(struct fm_context *context, const struct fm_weights *w, int m)
+{
+    fm_count(context, FM_UNIT_INT8, 2.0 * m * w->out * w->in, (double)w->out * w->in);
+}
+
+struct layer {
+    struct packed fc1, fc2; /* a linear layer is fc1 alone */
+    struct fm_rows rows;
+    struct fm_epilogue ep; /* of the last product */
+    float *y;
+    uint16_t *y16;
+    int m, block;
+    uint8_t *q;    /* per worker [MAX_BLOCK][widest input] */
+    float *row;    /* per worker [widest input] */
+    float *hidden; /* per worker [MAX_BLOCK][fc1.out], of a feed-forward layer */
+    size_t widest;
+};
+
+static void linear_task(void *arg, size_t task, int worker)
+{
+    const struct layer *t = arg;
+    const struct fm_weights *w = t->fc1.w;
+    const int first = (int)task * t->block, n = t->m - first < t->block ? t->m - first : t->block;
+    const size_t at = (size_t)first * (size_t)w->out, me = (size_t)worker;
+    struct block b = make_block(t->q + me * MAX_BLOCK * t->widest, t->row + me * t->widest);
+    struct fm_epilogue ep = t->ep;
+    if (ep.residual) ep.residual += first * ep.ldr;
+    quantize_rows(&t->fc1, &t->rows, first, n, &b);
+    multiply(&t->fc1, &b, n, t->y ? t->y + at : NULL, t->y16 ? t->y16 + at : NULL, &ep);
+}
+
+static void mlp_task(void *arg, size_t task, int worker)
+{
+    const struct layer *t = arg;
+    const int first = (int)task * t->block, n = t->m - first < t->block ? t->m - first : t->block;
+    const int f = t->fc2.w->in, gated = t->fc1.w->out == 2 * f;
+    const size_t me = (size_t)worker, hidden_row = (size_t)t->fc1.w->out;
+    float *hidden = t->hidden + me * MAX_BLOCK * hidden_row;
+    struct block b = make_block(t->q + me * MAX_BLOCK * t->widest, t->row + me * t->widest);
+    const struct fm_epilogue gelu = {.act = gated ? FM_ACT_NONE : FM_ACT_GELU};
+    struct fm_epilogue ep = t->ep;
+    if (ep.residual) ep.residual += first * ep.ldr;
+
+    quantize_rows(&t->fc1, &t->rows, first, n, &b);
+    multiply(&t->fc1, &b, n, hidden, NULL, &gelu);
+    if (gated)
+        for (int i = 0; i < n; i++) { /* rows move up: [2F] becomes [F], from the first on */
+            const float *gate = hidden + (size_t)i * hidden_row;
+            t->fc1.k->silu_mul(b.row, gate, gate + f, f);
+            memcpy(hidden + (size_t)i * (size_t)f, b.row, (size_t)f * sizeof(float));
+        }
+    quantize_rows(&t->fc2, &(struct fm_rows){.x = hidden}, 0, n, &b);
+    multiply(&t->fc2, &b, n, t->y + (size_t)first * (size_t)t->fc2.w->out, NULL, &ep);
+}
+
+/* Scratch of all workers, then the tasks. */
+static void run(struct fm_context *context, struct layer *t, fm_task_fn task)
+{
+    const size_t threads = (size_t)context->threads;
+    t->block = block_rows(t->m, context->threads);
+    t->q = fm_arena_alloc(context->arena, threads * MAX_BLOCK, t->widest);
+    t->row = fm_arena_alloc(context->arena, threads * t->widest, sizeof(float));
+    if (t->fc2.w)
+        t->hidden = fm_arena_alloc(context->arena, threads * MAX_BLOCK,
+                                   (size_t)t->fc1.w->out * sizeof(float));
+    if (!context->dry) fm_parallel_for(context, (size_t)((t->m + t->block - 1) / t->block), task, t);
+}
+
+void fm_linear_int8(struct fm_context *context, const struct fm_weights *w, const struct fm_rows *rows,
+                    int m, float *y, uint16_t *y16, const struct fm_epilogue *ep)
+{
+    const size_t mark = fm_arena_mark(context->arena);
+    struct layer t = {.rows = *rows, .y = y, .y16 = y16, .m = m, .widest = (size_t)w->in};
+    if (ep) t.ep = *ep;
+    count(context, w, m);
+    fm_count(context, FM_UNIT_INT8, 0, (double)m * w->in * (rows->x ? sizeof *rows->x : sizeof *rows->x16) +
+             (double)m * w->out * (y ? sizeof *y : sizeof *y16));
+    t.fc1 = pack(context, w);
+    run(context, &t, linear_task);
+    fm_arena_release(context->arena, mark);
+}
+
+void fm_mlp_int8(struct fm_context *context, const struct fm_weights *fc1, const struct fm_weights *fc2,
+                 const struct fm_rows *rows, int m, float *y, const struct fm_epilogue *ep)
+{
+    const size_t mark = fm_arena_mark(context->arena);
+    struct layer t = {.rows = *rows, .y = y, .m = m};
+    t.widest = (size_t)(fc1->in > fc2->in ? fc1->in : fc2->in);
+    if (ep) t.ep = *ep;
+    count(context, fc1, m);
+    count(context, fc2, m);
+    fm_count(context, FM_UNIT_INT8, 0, 2.0 * m * fc2->out * sizeof *y);
+    t.fc1 = pack(context, fc1);
+    t.fc2 = pack(context, fc2);
+    run(context, &t, mlp_task);
+    fm_arena_release(context->arena, mark);
+}
