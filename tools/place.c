@@ -164,6 +164,11 @@ fathom_status place_write(const struct place *place, const char *name, const voi
             good = false;
             reason = errno;
         }
+        /* or a power cut could bring the old map back under a line that tells of the new one */
+        if (good && fsync(live.folder) != 0 && errno == EIO) {
+            good = false;
+            reason = errno;
+        }
     }
     close(live.folder);
     if (good) return FATHOM_OK;

@@ -5,7 +5,7 @@ import json
 import os
 import struct
 
-from harness import MODEL, depth, expect, fathom, files, on_terminal, read, write
+from harness import GOLDEN, MODEL, depth, expect, fathom, files, on_terminal, read, write
 from media import npy_values, png, ppm
 
 TIMES = ("ms", "mtime_ns")
@@ -359,6 +359,19 @@ def test_refusals():
     os.mkfifo("fifo")
     run("in", "-o", "out2", "--manifest", "fifo", code=2).says("fifo")
     fathom("depth", "in", "-o", "out4", "--metres", "-m", MODEL, code=1).says("--scale")
+
+
+def test_quantised_model():
+    tree(3)
+    model = os.path.join(GOLDEN, "tiny_v2_int8.fathom")
+    run("in", "-o", "out", "-q")
+    run("in", "-o", "out", "-m", model, "-q", "--resume")
+    expect({line["precision"] for line in manifest()} == {"int8"}, "maps of f32 were taken for those of int8")
+    expect(all("precision=int8" in line["options"] for line in manifest()), manifest())
+    for precision in ("f32", "bf16"):
+        run("in", "-o", "x", "-m", model, "--precision", precision, code=1).says("quantised", "leave it out")
+    run("in", "-o", "x", "--precision", "int8", code=1).says("quantize.py")
+    expect(not os.path.exists("x"))
 
 
 def test_manifest_in_use():
