@@ -10,7 +10,7 @@
 #include "default_model.h"
 #include "message.h"
 
-const char help_commands[] = "depth info diff bench help";
+const char help_commands[] = "depth info diff merge bench help";
 
 static const char general[] =
     "fathom - depth maps from pictures, on CPUs\n"
@@ -19,6 +19,7 @@ static const char general[] =
     "       fathom depth -o DIR FOLDER [options]                  the same for all pictures below it\n"
     "       fathom info FILE [options]                            what is in a model or a map\n"
     "       fathom diff A B [options]                             how far map B is from map A\n"
+    "       fathom merge MANIFEST... [-o OUT] [options]           one manifest of several, and its gaps\n"
     "       fathom bench [-m MODEL] [options]                     how fast it runs here, and why\n"
     "       fathom help [COMMAND]                                 this, or all about a command\n"
     "       fathom --version\n"
@@ -136,6 +137,23 @@ static const char diff_text[] =
     "\n"
     "example: fathom diff reference.npy depth.png --max 0.001\n";
 
+static const char merge_text[] =
+    "usage: fathom merge MANIFEST... [-o OUT] [options]\n"
+    "\n"
+    "Joins the manifests of several \"fathom depth\" runs, such as the shares of --shard, and reports\n"
+    "on standard output what failed, what is in two of them, whose map was made of two pictures,\n"
+    "lines that are damaged, and what is missing: shares (of manifest-I-of-N.jsonl), and pictures\n"
+    "of a list. The exit code is 0 only when there is nothing of the kind, else 6.\n"
+    "\n"
+    "  -o, --out OUT    the manifest of all: one line for each map, sorted\n"
+    "      --list FILE  pictures that must be there, one path a line; \"-\" is standard input. Paths\n"
+    "                   are compared cleaned: ./a/b.jpg is a/b.jpg\n"
+    "  -0, --null       the list's paths end in zero bytes\n"
+    "      --json       one line of JSON, with counts\n"
+    "  -q, --quiet      errors and the exit code only\n"
+    "\n"
+    "example: find photos -name \"*.jpg\" | fathom merge maps/manifest-*.jsonl -o all.jsonl --list -\n";
+
 static const char bench_text[] =
     "usage: fathom bench [-m MODEL] [options]\n"
     "\n"
@@ -160,7 +178,7 @@ static const char bench_text[] =
     "          fathom bench -m vits.fathom --size 518x686 --precision bf16 --threads 1\n"
     "          fathom bench -m vits.fathom --throughput\n";
 
-static const char help_text[] = "usage: fathom help [depth|info|diff|bench]\n"
+static const char help_text[] = "usage: fathom help [depth|info|diff|merge|bench]\n"
                                 "\n"
                                 "example: fathom help depth\n";
 
@@ -170,6 +188,7 @@ static const struct {
     {"depth", depth_first, depth_second, depth_third},
     {"info", info_text, "", ""},
     {"diff", diff_text, "", ""},
+    {"merge", merge_text, "", ""},
     {"bench", bench_text, "", ""},
     {"help", help_text, "", ""},
 };
@@ -210,6 +229,7 @@ void help_usage(void)
           "       fathom depth [-m MODEL] -o DIR [options] FOLDER\n"
           "       fathom info FILE [options]\n"
           "       fathom diff A B [options]\n"
+          "       fathom merge MANIFEST... [-o OUT] [options]\n"
           "       fathom bench [-m MODEL] [options]\n"
           "       fathom help [COMMAND]\n",
           stderr);
