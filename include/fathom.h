@@ -318,6 +318,7 @@ typedef enum fathom_format {
 typedef struct fathom_write_options {
     fathom_format format;
     int reverse_color; /* FATHOM_FORMAT_COLOR: near is cold */
+    int png_level;     /* 1 (fast) to 9 (small); 0: the default, 1; -1: PNGs are not compressed */
 } fathom_write_options;
 
 /* How integer codes stand for values: value = offset + scale * code. Codes below first_code are

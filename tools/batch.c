@@ -85,6 +85,7 @@ static void describe_options(const struct depth_options *opt, const fathom_model
              opt->size ? opt->size : info->input_size, opt->gemm == 2 ? "openblas" : "fathom",
              precision_name(info->quantized ? FATHOM_PRECISION_INT8 : how.precision));
     if (opt->reverse_color) add(text, size, " reverse-color", 0);
+    if (opt->png_level >= 0) add(text, size, " png-level=%.0f", opt->png_level);
     if (opt->no_exif) add(text, size, " no-exif", 0);
     if (opt->metres) add(text, size, " metres", 0);
     add(text, size, " scale=%.17g", opt->scale);

@@ -94,7 +94,7 @@ static fathom_status compute(struct run *run, const fathom_image *image, fathom_
 static fathom_status write_map(const struct run *run, const fathom_map *map, const char *path,
                                struct result *result, fathom_error *err)
 {
-    fathom_write_options how = {run->format, run->opt->reverse_color};
+    const fathom_write_options how = options_of_writing(run->opt, run->format);
     fathom_status status;
     double start = stream_seconds();
     if (path) {

@@ -49,7 +49,9 @@ static void drop_sessions(void *user, int sessions)
 static enum budget_answer take(struct pipeline *p, struct picture *picture, uint64_t bytes,
                                uint64_t session)
 {
+    const double start = stream_seconds();
     enum budget_answer answer = budget_take(&p->budget, bytes, session, drop_sessions, p);
+    picture->waited += stream_seconds() - start;
     if (answer == BUDGET_TAKEN) picture->budget = bytes;
     if (answer == BUDGET_NEVER)
         fail(&picture->err, FATHOM_E_TOO_LARGE,
@@ -130,7 +132,7 @@ enum fed feed_next(struct pipeline *p, struct picture **next)
         }
         double start = stream_seconds();
         fed = feed(p, picture);
-        picture->decode = stream_seconds() - start;
+        picture->decode = stream_seconds() - start - picture->waited;
         if (fed == FED_SKIPPED) progress_count(p->progress, STEP_SKIPPED, NULL, NULL);
         if (fed == FED_SKIPPED || fed == FED_STOPPED) {
             picture_free(p, picture);

@@ -50,6 +50,7 @@ static const char depth_first[] =
     "      --format F       png: 16-bit grey (the default); pfm, npy: float32 values;\n"
     "                       color: 8-bit PNG for looking at, near is warm\n"
     "      --reverse-color  with --format color: near is cold\n"
+    "      --png-level N    0 (no compression) to 9 (smallest, slow); default 1\n"
     "      --size N         network pixels on the shorter side (default: the model's own)\n"
     "  -t, --threads N      default: the cores this process may use; the result is the same\n"
     "      --gemm G         who multiplies matrices: fathom (the default) or openblas\n"

@@ -78,7 +78,7 @@ bool options_parse(struct depth_options *opt, int *argc, char **argv, int *code)
 {
     int unit = 0;
     const char *jobs = NULL, *memory = NULL, *shard = NULL;
-    *opt = (struct depth_options){.scale = NAN, .shift = NAN, .max_depth = NAN};
+    *opt = (struct depth_options){.scale = NAN, .shift = NAN, .max_depth = NAN, .png_level = -1};
     const struct arg table[] = {
         {"model", 'm', ARG_TEXT, &opt->model, 0, 0, NULL},
         {"out", 'o', ARG_TEXT, &opt->out, 0, 0, NULL},
@@ -95,6 +95,7 @@ bool options_parse(struct depth_options *opt, int *argc, char **argv, int *code)
         {"shift", 0, ARG_REAL, &opt->shift, -1e30, 1e30, NULL},
         {"max-depth", 0, ARG_REAL, &opt->max_depth, 1e-6, 1e9, NULL},
         {"max-pixels", 0, ARG_COUNT, &opt->max_pixels, 1, 1e12, NULL},
+        {"png-level", 0, ARG_INT, &opt->png_level, 0, 9, NULL},
         {"background", 0, ARG_COLOR, opt->background, 0, 0, NULL},
         {"no-exif", 0, ARG_FLAG, &opt->no_exif, 0, 0, NULL},
         {"reverse-color", 0, ARG_FLAG, &opt->reverse_color, 0, 0, NULL},
@@ -134,6 +135,11 @@ int options_check(const struct depth_options *opt)
     }
     if (opt->reverse_color && opt->format != FATHOM_FORMAT_COLOR) {
         complain("--reverse-color does nothing without --format color; pass both or neither");
+        return EXIT_ARGUMENT;
+    }
+    if (opt->png_level >= 0 && (opt->format == FATHOM_FORMAT_PFM || opt->format == FATHOM_FORMAT_NPY)) {
+        complain("--png-level does nothing with --format %s; leave one of them out",
+                 format_name((fathom_format)opt->format));
         return EXIT_ARGUMENT;
     }
     return EXIT_FINE;
@@ -182,6 +188,14 @@ fathom_session_options options_of_session(const struct depth_options *opt)
     if (opt->precision) how.precision = (fathom_precision)(opt->precision - 1);
     how.gemm = opt->gemm == 2 ? FATHOM_GEMM_OPENBLAS : FATHOM_GEMM_DEFAULT;
     return how;
+}
+
+fathom_write_options options_of_writing(const struct depth_options *opt, fathom_format format)
+{
+    return (fathom_write_options){.format = format, .reverse_color = opt->reverse_color,
+                                  .png_level = opt->png_level == 0  ? -1
+                                               : opt->png_level < 0 ? 0
+                                                                    : opt->png_level};
 }
 
 fathom_status options_apply_units(const struct depth_options *opt, fathom_map *map,

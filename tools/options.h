@@ -18,6 +18,7 @@ struct depth_options {
     bool json, quiet, metres, no_exif, reverse_color;
     double scale, shift, max_depth; /* NaN when not given */
     uint64_t max_pixels;
+    int png_level; /* -1 when not given */
     uint8_t background[3];
     /* many pictures */
     const char *list, *manifest;
@@ -44,6 +45,7 @@ int options_check_precision(int asked, const fathom_model_info *info);
 
 fathom_image_options options_of_image(const struct depth_options *opt);
 fathom_session_options options_of_session(const struct depth_options *opt);
+fathom_write_options options_of_writing(const struct depth_options *opt, fathom_format format);
 
 /* --metres, on a map that was just made. */
 fathom_status options_apply_units(const struct depth_options *opt, fathom_map *map,

@@ -15,6 +15,7 @@ struct picture {
     uint64_t budget; /* bytes that it holds of it; 0: it is not counted in flight */
     const char *precision;
     double decode, network; /* seconds */
+    double waited;          /* of decode, for room in memory */
     fathom_error err;       /* its status is FATHOM_OK as long as all goes well */
 };
 

@@ -187,7 +187,7 @@ static void *compute(void *arg)
 static fathom_status write_map(struct pipeline *p, struct picture *picture, struct record *record)
 {
     const fathom_map *map = &picture->map;
-    const fathom_write_options how = {p->format, p->opt->reverse_color};
+    const fathom_write_options how = options_of_writing(p->opt, p->format);
     void *bytes = NULL;
     size_t size = 0;
     double start = stream_seconds();
