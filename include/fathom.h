@@ -153,12 +153,28 @@ FATHOM_API const char *fathom_model_config_line(const fathom_model *model, size_
 typedef struct fathom_image { /* 8-bit RGB, row-major, no padding, upright (EXIF applied) */
     int width, height;
     uint8_t *rgb; /* owned by the image when filled by fathom_image_load */
+    /* The picture that this stands for, when it was decoded smaller (see `enough`), else 0: the size of
+     * its depth map, and what the network's size follows from. */
+    int full_width, full_height;
 } fathom_image;
+
+/* Who decodes JPEGs. Their results differ by a few of 255 in a few pixels, as the standard allows. */
+typedef enum fathom_decoder {
+    FATHOM_DECODER_STB = 0, /* stb_image, in every build */
+    FATHOM_DECODER_TURBO    /* libjpeg-turbo, faster; four components are stb_image's all the same */
+} fathom_decoder;
+
+/* "libjpeg-turbo 2.1.5"; NULL when this build does not have the decoder. */
+FATHOM_API const char *fathom_decoder_version(fathom_decoder decoder);
 
 typedef struct fathom_image_options {
     uint64_t max_pixels;   /* refuse larger pictures before decoding; default 268435456 */
     uint8_t background[3]; /* transparent pixels are composited on this; default black */
     int ignore_exif;       /* 1: keep the stored orientation */
+    fathom_decoder decoder;
+    /* Not 0: libjpeg-turbo may decode at 1/2, 1/4 or 1/8 of the size, in much less time, as long as the
+     * shorter side keeps this many pixels. */
+    int enough;
 } fathom_image_options;
 
 /* Reads JPEG, PNG, BMP, TGA, PNM or the first frame of a GIF. 16-bit pictures are rounded to 8. */
@@ -170,7 +186,7 @@ FATHOM_API fathom_status fathom_image_load_memory(fathom_image *image, const voi
                                                   fathom_error *err);
 
 /* What loading these bytes will take, from the picture's header: the size that the picture will have
- * (after EXIF), and at most how many bytes of memory beside those given, the picture included. Any of
+ * (after EXIF; its full size), and at most how many bytes of memory beside those given, the picture included. Any of
  * the three may be NULL. Refuses what loading would refuse for its size. */
 FATHOM_API fathom_status fathom_image_measure(const void *bytes, size_t size,
                                               const fathom_image_options *opt, int *width,
@@ -250,7 +266,7 @@ FATHOM_API void fathom_session_destroy(fathom_session **session);
 
 FATHOM_API void fathom_session_get_info(const fathom_session *session, fathom_session_info *info);
 
-/* Picture in, depth map of the picture's size out. If map->values is NULL it is allocated (release
+/* Picture in, depth map of the picture's (full) size out. If map->values is NULL it is allocated (release
  * with fathom_map_free); else it is taken as the caller's buffer of width * height floats. */
 FATHOM_API fathom_status fathom_session_run(fathom_session *session, const fathom_image *image,
                                             fathom_map *map, fathom_error *err);

@@ -86,6 +86,7 @@ static void describe_options(const struct depth_options *opt, const fathom_model
              precision_name(info->quantized ? FATHOM_PRECISION_INT8 : how.precision));
     if (opt->reverse_color) add(text, size, " reverse-color", 0);
     if (opt->png_level >= 0) add(text, size, " png-level=%.0f", opt->png_level);
+    if (opt->turbo) add(text, size, opt->fast_decode ? " decoder=fast" : " decoder=turbo", 0);
     if (opt->no_exif) add(text, size, " no-exif", 0);
     if (opt->metres) add(text, size, " metres", 0);
     add(text, size, " scale=%.17g", opt->scale);
@@ -192,6 +193,7 @@ static int run_model(struct pipeline *p, fathom_model *model)
     if (!opt->quiet) options_note_licence(&info);
     describe_options(opt, &info, p->format, options, sizeof options);
     p->model = model;
+    p->decoding = options_of_image(opt, &info);
     p->jobs = &jobs;
     p->about = (struct record_run){info.name, info.source_sha256, options, "scalar"};
     fathom_session *session; /* of one pixel's network: only it knows which instructions are used */

@@ -54,7 +54,7 @@ static fathom_status load(const struct run *run, const char *input, fathom_image
                           fathom_error *err)
 {
     const struct depth_options *opt = run->opt;
-    fathom_image_options how = options_of_image(opt);
+    fathom_image_options how = options_of_image(opt, &run->info);
     if (strcmp(input, "-") != 0) return fathom_image_load(image, input, &how, err);
     void *bytes = NULL;
     size_t size = 0;
@@ -69,9 +69,11 @@ static fathom_status load(const struct run *run, const char *input, fathom_image
 static fathom_status plan(struct run *run, const fathom_image *image, fathom_error *err)
 {
     const struct depth_options *opt = run->opt;
+    const int full_width = image->full_width ? image->full_width : image->width;
+    const int full_height = image->full_height ? image->full_height : image->height;
     int width, height;
-    fathom_status status = fathom_model_network_size(run->model, image->width, image->height,
-                                                     opt->size, &width, &height, err);
+    fathom_status status = fathom_model_network_size(run->model, full_width, full_height, opt->size,
+                                                     &width, &height, err);
     if (status != FATHOM_OK) return status;
     if (run->session) {
         fathom_session_info info;
@@ -80,7 +82,7 @@ static fathom_status plan(struct run *run, const fathom_image *image, fathom_err
     }
     fathom_session_destroy(&run->session);
     fathom_session_options how = options_of_session(opt);
-    return fathom_session_create(&run->session, run->model, image->width, image->height, &how, err);
+    return fathom_session_create(&run->session, run->model, full_width, full_height, &how, err);
 }
 
 static fathom_status compute(struct run *run, const fathom_image *image, fathom_map *map,
@@ -112,15 +114,14 @@ static fathom_status write_map(const struct run *run, const fathom_map *map, con
     return status;
 }
 
-static void describe(const struct run *run, const fathom_image *image, const fathom_map *map,
-                     struct result *result)
+static void describe(const struct run *run, const fathom_map *map, struct result *result)
 {
     fathom_session_info session;
     fathom_session_get_info(run->session, &session);
     result->format = run->format;
     result->kind = map->kind;
-    result->width = image->width;
-    result->height = image->height;
+    result->width = map->width;
+    result->height = map->height;
     result->net_width = session.net_width;
     result->net_height = session.net_height;
     result->threads = session.threads;
@@ -147,7 +148,7 @@ static fathom_status process(struct run *run, const char *input, const char *pat
     if (status == FATHOM_OK) status = compute(run, &image, &map, err);
     result->network = stream_seconds() - start;
     if (status == FATHOM_OK) {
-        describe(run, &image, &map, result);
+        describe(run, &map, result);
         status = write_map(run, &map, path, result, err);
     }
     fathom_map_free(&map);
@@ -214,6 +215,7 @@ int command_depth(int argc, char **argv)
     bool many = batch_is_meant(&opt, argc, argv);
     if (!(opt.list && argc == 0) && (code = check_inputs(argc, argv)) != EXIT_FINE) return code;
     if ((code = options_check(&opt)) != EXIT_FINE) return code;
+    if ((code = options_choose_decoder(&opt, many)) != EXIT_FINE) return code;
     if (!opt.model) {
         if (!default_model_find(default_model)) return default_model_complain();
         opt.model = default_model;

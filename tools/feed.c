@@ -90,7 +90,6 @@ static fathom_status plan(struct pipeline *p, struct picture *picture, uint64_t 
 static enum fed feed(struct pipeline *p, struct picture *picture)
 {
     const char *path = picture->input->path;
-    const fathom_image_options how = options_of_image(p->opt);
     size_t decoding;
     uint64_t session = 0;
     if (source_open(&picture->source, path, &picture->err)) return FED_FAILED;
@@ -102,7 +101,7 @@ static enum fed feed(struct pipeline *p, struct picture *picture)
         source_hash(&picture->source);
         if (is_current(p, picture)) return FED_SKIPPED;
     }
-    if (fathom_image_measure(picture->source.bytes, picture->source.size, &how, &picture->width,
+    if (fathom_image_measure(picture->source.bytes, picture->source.size, &p->decoding, &picture->width,
                              &picture->height, &decoding, &picture->err) ||
         plan(p, picture, &session)) {
         picture_name_error(picture);

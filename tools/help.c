@@ -21,7 +21,8 @@ static const char general[] =
     "       fathom diff A B [options]                             how far map B is from map A\n"
     "       fathom merge MANIFEST... [-o OUT] [options]           one manifest of several, and its gaps\n"
     "       fathom bench [-m MODEL] [options]                     how fast it runs here, and why\n"
-    "       fathom help [COMMAND]                                 this, or all about a command\n"
+    "       fathom help [COMMAND|formats]                         this, all about a command, or what\n"
+    "                                                             this build reads and writes\n"
     "       fathom --version\n"
     "\n"
     "Options may stand anywhere, as --opt VALUE or --opt=VALUE; \"--\" ends them.\n"
@@ -67,6 +68,11 @@ static const char depth_second[] =
     "      --max-pixels N   refuse larger pictures (default 268435456)\n"
     "      --background C   RRGGBB behind transparent pixels (default 000000)\n"
     "      --no-exif        keep the stored orientation of photos\n"
+    "      --decoder D      of JPEGs: stb, the same in every build; turbo, twice as fast; auto (the\n"
+    "                       default): stb, and turbo for many pictures if this build has it. Maps\n"
+    "                       differ by 0.0002 of their range on average\n"
+    "      --fast-decode    turbo, and large JPEGs at 1/2, 1/4 or 1/8 of their size, as long as the\n"
+    "                       network does not need more: by 0.006 on average, 0.2 in single pixels\n"
     "      --json           a line of JSON for each input on standard output (on standard error\n"
     "                       with -o -)\n"
     "  -q, --quiet          errors only\n"
@@ -179,7 +185,7 @@ static const char bench_text[] =
     "          fathom bench -m vits.fathom --size 518x686 --precision bf16 --threads 1\n"
     "          fathom bench -m vits.fathom --throughput\n";
 
-static const char help_text[] = "usage: fathom help [depth|info|diff|merge|bench]\n"
+static const char help_text[] = "usage: fathom help [depth|info|diff|merge|bench|formats]\n"
                                 "\n"
                                 "example: fathom help depth\n";
 
@@ -193,6 +199,24 @@ static const struct {
     {"bench", bench_text, "", ""},
     {"help", help_text, "", ""},
 };
+
+static int print_formats(void)
+{
+    const char *turbo = fathom_decoder_version(FATHOM_DECODER_TURBO);
+    printf("read:\n"
+           "  JPEG           %s%s%s\n"
+           "  PNG            8 and 16 bits, rounded to 8; %s\n"
+           "  BMP, TGA, GIF  of a GIF the first frame; %s\n"
+           "  PNM            P5 and P6, any maximal value\n"
+           "written:\n"
+           "  png            16-bit grey, says what it means; libpng\n"
+           "  color          8-bit PNG for looking at; libpng\n"
+           "  pfm, npy       float32\n",
+           fathom_decoder_version(FATHOM_DECODER_STB), turbo ? "; " : "", turbo ? turbo : "",
+           fathom_decoder_version(FATHOM_DECODER_STB), fathom_decoder_version(FATHOM_DECODER_STB));
+    if (!turbo) puts("This build has no libjpeg-turbo: --decoder turbo and --fast-decode are refused.");
+    return EXIT_FINE;
+}
 
 /* Where it lies depends on the installation. */
 static void print_default_model(void)
@@ -212,6 +236,7 @@ int help_print(const char *command)
         fputs(general, stdout);
         return EXIT_FINE;
     }
+    if (strcmp(command, "formats") == 0) return print_formats();
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         if (strcmp(texts[i].command, command) == 0) {
             fputs(texts[i].text, stdout);
@@ -220,7 +245,7 @@ int help_print(const char *command)
             if (texts[i].text == depth_first) print_default_model();
             return EXIT_FINE;
         }
-    complain("no help on \"%s\", expected is one of: %s", command, help_commands);
+    complain("no help on \"%s\", expected is one of: %s formats", command, help_commands);
     return EXIT_ARGUMENT;
 }
 

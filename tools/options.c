@@ -96,6 +96,8 @@ bool options_parse(struct depth_options *opt, int *argc, char **argv, int *code)
         {"max-depth", 0, ARG_REAL, &opt->max_depth, 1e-6, 1e9, NULL},
         {"max-pixels", 0, ARG_COUNT, &opt->max_pixels, 1, 1e12, NULL},
         {"png-level", 0, ARG_INT, &opt->png_level, 0, 9, NULL},
+        {"decoder", 0, ARG_CHOICE, &opt->decoder, 0, 0, "auto stb turbo"},
+        {"fast-decode", 0, ARG_FLAG, &opt->fast_decode, 0, 0, NULL},
         {"background", 0, ARG_COLOR, opt->background, 0, 0, NULL},
         {"no-exif", 0, ARG_FLAG, &opt->no_exif, 0, 0, NULL},
         {"reverse-color", 0, ARG_FLAG, &opt->reverse_color, 0, 0, NULL},
@@ -145,6 +147,24 @@ int options_check(const struct depth_options *opt)
     return EXIT_FINE;
 }
 
+int options_choose_decoder(struct depth_options *opt, bool many)
+{
+    enum { AUTO = 1, STB, TURBO };
+    const bool there = fathom_decoder_version(FATHOM_DECODER_TURBO) != NULL;
+    if (opt->decoder == STB && opt->fast_decode) {
+        complain("--fast-decode is libjpeg-turbo's, not stb_image's; leave --decoder stb out");
+        return EXIT_ARGUMENT;
+    }
+    if ((opt->decoder == TURBO || opt->fast_decode) && !there) {
+        complain("--%s needs libjpeg-turbo, which this build does not have; leave it out, or install "
+                 "libjpeg62-turbo-dev and build again",
+                 opt->fast_decode ? "fast-decode" : "decoder turbo");
+        return EXIT_ARGUMENT;
+    }
+    opt->turbo = opt->decoder == TURBO || opt->fast_decode || (opt->decoder != STB && many && there);
+    return EXIT_FINE;
+}
+
 int options_check_units(const struct depth_options *opt, const fathom_model_info *info)
 {
     if (!opt->metres) return EXIT_FINE;
@@ -175,9 +195,11 @@ int options_check_precision(int asked, const fathom_model_info *info)
 
 /* ---- for the library ---- */
 
-fathom_image_options options_of_image(const struct depth_options *opt)
+fathom_image_options options_of_image(const struct depth_options *opt, const fathom_model_info *info)
 {
     fathom_image_options how = {.max_pixels = opt->max_pixels, .ignore_exif = opt->no_exif};
+    if (opt->turbo) how.decoder = FATHOM_DECODER_TURBO;
+    if (opt->fast_decode) how.enough = opt->size ? opt->size : info->input_size;
     memcpy(how.background, opt->background, sizeof how.background);
     return how;
 }

@@ -19,6 +19,9 @@ struct depth_options {
     double scale, shift, max_depth; /* NaN when not given */
     uint64_t max_pixels;
     int png_level; /* -1 when not given */
+    int decoder;   /* 0 when not given, else of "auto stb turbo" */
+    bool fast_decode;
+    bool turbo;    /* what they come to: options_choose_decoder */
     uint8_t background[3];
     /* many pictures */
     const char *list, *manifest;
@@ -43,7 +46,11 @@ int options_check_units(const struct depth_options *opt, const fathom_model_info
  * for by name. `asked` is 0 when not, else 1 + the precision. */
 int options_check_precision(int asked, const fathom_model_info *info);
 
-fathom_image_options options_of_image(const struct depth_options *opt);
+/* Of one picture alone it is stb_image, whose results are those of every build; of many it is the faster
+ * one that this build has. Returns the exit code; has complained when it is not 0. */
+int options_choose_decoder(struct depth_options *opt, bool many);
+
+fathom_image_options options_of_image(const struct depth_options *opt, const fathom_model_info *info);
 fathom_session_options options_of_session(const struct depth_options *opt);
 fathom_write_options options_of_writing(const struct depth_options *opt, fathom_format format);
 

@@ -117,13 +117,12 @@ static void fail_picture(struct pipeline *p, struct picture *picture)
 static void *decode(void *arg)
 {
     struct pipeline *p = arg;
-    const fathom_image_options how = options_of_image(p->opt);
     struct picture *picture;
     for (enum fed fed; (fed = feed_next(p, &picture)) != FED_STOPPED;) {
         double start = stream_seconds();
         if (fed == FED_READY)
             fathom_image_load_memory(&picture->image, picture->source.bytes, picture->source.size,
-                                     &how, &picture->err);
+                                     &p->decoding, &picture->err);
         picture_name_error(picture);
         source_free(&picture->source);
         picture->decode += stream_seconds() - start;
@@ -152,8 +151,7 @@ static fathom_status plan(struct worker *w, struct picture *picture)
         how.threads = p->jobs->threads;
         fathom_session_destroy(&w->session);
         fathom_status status =
-            fathom_session_create(&w->session, p->model, picture->image.width,
-                                  picture->image.height, &how, &picture->err);
+            fathom_session_create(&w->session, p->model, picture->width, picture->height, &how, &picture->err);
         if (status != FATHOM_OK) return status;
         w->net_width = picture->net_width;
         w->net_height = picture->net_height;

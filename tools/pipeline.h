@@ -24,6 +24,7 @@ struct pipeline {
     struct place place;
     struct record_run about;
     fathom_format format;
+    fathom_image_options decoding;
     struct progress *progress;
 
     /* how far it is */

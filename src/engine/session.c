@@ -35,7 +35,18 @@ static void run_network(struct fathom_session *s, const float *input, float *out
     fm_arena_release(&s->arena, mark);
 }
 
-/* Picture -> values [image height, image width]. While dry, image and values are NULL. */
+/* Of the picture that the image stands for. */
+static int map_width(const fathom_image *image)
+{
+    return image->full_width > 0 ? image->full_width : image->width;
+}
+
+static int map_height(const fathom_image *image)
+{
+    return image->full_height > 0 ? image->full_height : image->height;
+}
+
+/* Picture -> values [map height, map width]. While dry, image and values are NULL. */
 static fathom_status run_picture(struct fathom_session *s, const fathom_image *image, float *values,
                                  fathom_error *err)
 {
@@ -50,10 +61,10 @@ static fathom_status run_picture(struct fathom_session *s, const fathom_image *i
     fm_part_end(&s->context, "preprocess");
     run_network(s, input, output);
     fathom_status status = fm_postprocess(&s->context, &c->output, output, s->net_width,
-                                          s->net_height, values, image ? image->width : 1,
-                                          image ? image->height : 1, err);
+                                          s->net_height, values, image ? map_width(image) : 1,
+                                          image ? map_height(image) : 1, err);
     fm_part_end(&s->context, "postprocess");
-    if (image) fm_report(&s->context, "depth", values, 2, image->height, image->width, 1);
+    if (image) fm_report(&s->context, "depth", values, 2, map_height(image), map_width(image), 1);
     fm_arena_release(&s->arena, mark);
     return status;
 }
@@ -244,8 +255,8 @@ fathom_status fathom_session_run_tensor(fathom_session *session, const float *in
 static void describe(const struct fathom_session *s, const fathom_image *image, fathom_map *map)
 {
     const struct fm_config *c = &s->model->config;
-    map->width = image->width;
-    map->height = image->height;
+    map->width = map_width(image);
+    map->height = map_height(image);
     map->kind = c->output.kind;
     map->net_width = s->net_width;
     map->net_height = s->net_height;
@@ -261,16 +272,20 @@ fathom_status fathom_session_run(fathom_session *session, const fathom_image *im
     int net_width, net_height;
     if (!session || !image || !image->rgb || !map)
         return fm_fail(err, FATHOM_E_ARGUMENT, "fathom_session_run: NULL argument");
-    FM_TRY(fathom_model_network_size(session->model, image->width, image->height, session->size,
-                                     &net_width, &net_height, err));
+    const int width = map_width(image), height = map_height(image);
+    if (image->width < 1 || image->height < 1)
+        return fm_fail(err, FATHOM_E_ARGUMENT, "a picture of %dx%d was given, at least 1x1 was expected",
+                       image->width, image->height);
+    FM_TRY(fathom_model_network_size(session->model, width, height, session->size, &net_width,
+                                     &net_height, err));
     if (net_width != session->net_width || net_height != session->net_height)
         return fm_fail(err, FATHOM_E_ARGUMENT,
                        "a picture of %dx%d needs a network input of %dx%d, this session is planned "
-                       "for %dx%d; create another session", image->width, image->height, net_width,
-                       net_height, session->net_width, session->net_height);
+                       "for %dx%d; create another session", width, height, net_width, net_height,
+                       session->net_width, session->net_height);
     float *values = map->values, *own = NULL;
     if (!values) {
-        size_t bytes = (size_t)image->width * (size_t)image->height * sizeof(float);
+        size_t bytes = (size_t)width * (size_t)height * sizeof(float);
         values = own = malloc(bytes);
         if (!own) return fm_fail_memory(err, bytes, "the depth map");
     }

@@ -211,12 +211,14 @@ fathom_status fm_check_jpeg(const struct fm_source *source, fathom_error *err)
                    source->name, source->size);
 }
 
-int fm_jpeg_is_progressive(const struct fm_source *source)
+/* Whether the JPEG is progressive, or comes in several scans: decoders then keep its coefficients. */
+static int has_scans(const struct fm_source *source)
 {
     size_t at = 2;
+    int scans = 0;
     for (int marker; (marker = next_marker(source, &at)) != -1;) {
-        if (marker == SOF2) return 1;
-        if (marker == SOS || source->size - at < 2) return 0;
+        if (marker == SOF2 || (marker == SOS && ++scans > 1)) return 1;
+        if (source->size - at < 2) return 0;
         size_t length = (size_t)source->bytes[at] << 8 | source->bytes[at + 1];
         if (length > source->size - at) return 0;
         at += length;
@@ -264,7 +266,7 @@ static fathom_status read_info(const struct fm_source *source, int *width, int *
     return fm_check_declared(source, *width, *height, err);
 }
 
-/* stb_image 2.27 holds at a time, in bytes a pixel: a JPEG's planes, 16-bit coefficients of them when
+/* stb_image 2.27 holds at a time (and libjpeg-turbo less), in bytes a pixel: a JPEG's planes, 16-bit coefficients of them when
  * it is progressive, the result; a PNG's compressed data twice, its samples, the result; a GIF's
  * canvas, background, history, indices and result; two of the result for the others. A margin of 64
  * pixels a side is for the blocks at the border. */
@@ -277,7 +279,7 @@ fathom_status fm_measure_stb(const struct fm_source *source, struct fm_measure *
     struct stream s = {.bytes = source->bytes, .size = source->size};
     size_t each = 8, more = 0;
     switch (source->format) {
-    case FM_JPEG: each = 3 + 4 * (fm_jpeg_is_progressive(source) ? 3 : 1); break;
+    case FM_JPEG: each = 3 + 4 * (has_scans(source) ? 3 : 1); break;
     case FM_PNG:
         each = stbi_is_16_bit_from_callbacks(&stream_calls, &s) ? 16 : 8;
         more = 2 * source->size;

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -39,6 +40,13 @@ fathom_status fm_check_declared(const struct fm_source *source, int64_t width, i
     return FATHOM_OK;
 }
 
+const char *fathom_decoder_version(fathom_decoder decoder)
+{
+    return decoder == FATHOM_DECODER_STB     ? "stb_image"
+           : decoder == FATHOM_DECODER_TURBO ? fm_turbo_version()
+                                             : NULL;
+}
+
 static fathom_status fail_unknown(const struct fm_source *source, fathom_error *err)
 {
     const uint8_t *b = source->bytes;
@@ -61,8 +69,13 @@ static fathom_status recognise(struct fm_source *source, const char *name, const
                                size_t size, const fathom_image_options *opt, fathom_error *err)
 {
     *source = (struct fm_source){.name = name, .bytes = bytes, .size = size,
-                                 .max_pixels = opt->max_pixels ? opt->max_pixels : MAX_PIXELS};
+                                 .max_pixels = opt->max_pixels ? opt->max_pixels : MAX_PIXELS,
+                                 .decoder = opt->decoder, .enough = opt->enough};
     memcpy(source->background, opt->background, sizeof source->background);
+    if (!fathom_decoder_version(opt->decoder))
+        return fm_fail(err, FATHOM_E_ARGUMENT,
+                       "%s: decoder %d is not in this build: leave it 0, or build with libjpeg-turbo",
+                       name, (int)opt->decoder);
     if (size == 0)
         return fm_fail(err, FATHOM_E_IMAGE, "%s: empty (0 bytes), a picture was expected", name);
     if (size > MAX_FILE)
@@ -86,7 +99,8 @@ static fathom_status load_bytes(fathom_image *image, const char *name, const voi
     case FM_JPEG: FM_TRY(fm_check_jpeg(&source, err)); break;
     default: break;
     }
-    FM_TRY(fm_decode_stb(&source, image, err));
+    const bool turbo = source.format == FM_JPEG && source.decoder == FATHOM_DECODER_TURBO;
+    FM_TRY(turbo ? fm_decode_turbo(&source, image, err) : fm_decode_stb(&source, image, err));
     if (opt->ignore_exif) return FATHOM_OK;
     fathom_status status = fm_exif_apply(image, fm_exif_orientation(bytes, size), err);
     if (status) fathom_image_free(image);

@@ -16,6 +16,8 @@ def test_help_and_version():
             expect(fathom(command, "--help").out == fathom("help", command).out)
     expect(fathom("--version").out.startswith(b"fathom "))
     expect(fathom(code=1).out == b"")
+    text = fathom("help", "formats").quiet().out.decode()
+    expect("stb_image" in text and "PNM" in text and max(map(len, text.split("\n"))) < 100, text)
     fathom("help", "me", code=1).says("me", "depth")
     fathom("help", "a", "b", code=1).says("2 were given")
 

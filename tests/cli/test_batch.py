@@ -374,6 +374,35 @@ def test_quantised_model():
     expect(not os.path.exists("x"))
 
 
+def test_decoders():
+    """One picture is stb_image's unless asked, many are libjpeg-turbo's where it is there."""
+    turbo = b"libjpeg-turbo 2" in fathom("help", "formats").out
+    os.mkdir("in")
+    write("in/room.jpg", read(os.path.join(GOLDEN, "..", "pictures", "room.jpg")))
+    for decoder in ("stb", *["turbo"] * turbo):
+        run("in/room.jpg", "-o", decoder + ".npy", "--decoder", decoder)
+        run("in", "-o", decoder, "--decoder", decoder, "-q")
+        expect(read(f"{decoder}/room.npy") == read(decoder + ".npy"), decoder)
+    run("in/room.jpg", "-o", "one.npy")
+    run("in", "-o", "many", "-q")
+    expect(read("one.npy") == read("stb.npy"))
+    expect(read("many/room.npy") == read("turbo.npy" if turbo else "stb.npy"))
+    run("in", "-o", "many", "-q", "--resume", "--decoder", "stb")
+    expect(read("many/room.npy") == read("stb.npy"), "maps of two decoders in one run")
+    run("in", "-o", "x", "--decoder", "stb", "--fast-decode", code=1).says("--fast-decode")
+    if turbo:
+        expect(read("turbo.npy") != read("stb.npy"), "it makes no difference: say so in the help")
+        run("in/room.jpg", "-o", "fast.npy", "--fast-decode")
+        run("in", "-o", "fast", "--fast-decode", "-q")
+        expect(read("fast/room.npy") == read("fast.npy") != read("turbo.npy"))
+        expect(len(read("fast.npy")) == len(read("stb.npy")))
+        line, = manifest("fast/manifest.jsonl")
+        expect("decoder=fast" in line["options"] and line["width"] > 500, line)
+    else:
+        run("in/room.jpg", "-o", "x.npy", "--decoder", "turbo", code=1).says("libjpeg62-turbo-dev")
+        run("in/room.jpg", "-o", "x.npy", "--fast-decode", code=1).says("libjpeg62-turbo-dev")
+
+
 def test_manifest_in_use():
     tree(2)
     run("in", "-o", "out", "-q")
