@@ -153,7 +153,7 @@ static void composite16(const uint16_t *from, uint8_t *to, size_t pixels,
  * What stb_image 2.27 does not check: that the file is complete, that its Huffman tables fit (it
  * would write behind its own), and that it does not repeat scans without end. */
 
-enum { SOF2 = 0xc2, DHT = 0xc4, RST0 = 0xd0, SOI = 0xd8, EOI = 0xd9, SOS = 0xda, TEM = 0x01 };
+enum { SOF0 = 0xc0, SOF2 = 0xc2, DHT = 0xc4, JPG = 0xc8, DAC = 0xcc, SOF15 = 0xcf, RST0 = 0xd0, SOI = 0xd8, EOI = 0xd9, SOS = 0xda, TEM = 0x01 };
 
 #define MAX_SCANS 500 /* ten are usual; each goes over the whole picture */
 
@@ -266,6 +266,30 @@ static fathom_status read_info(const struct fm_source *source, int *width, int *
     return fm_check_declared(source, *width, *height, err);
 }
 
+/* The size in the frame's header: stb_image's own reader of it also fills Huffman tables, which nobody has
+ * checked yet. */
+static fathom_status read_frame(const struct fm_source *source, int *width, int *height,
+                                fathom_error *err)
+{
+    const uint8_t *b = source->bytes;
+    size_t at = 2;
+    for (int m; (m = next_marker(source, &at)) != -1 && m != SOS && m != EOI;) {
+        const size_t left = source->size - at;
+        const size_t length = left < 2 ? 0 : (size_t)b[at] << 8 | b[at + 1];
+        if (length < 2 || length > left) break;
+        if (m >= SOF0 && m <= SOF15 && m != DHT && m != JPG && m != DAC && length >= 7) {
+            *height = b[at + 3] << 8 | b[at + 4];
+            *width = b[at + 5] << 8 | b[at + 6];
+            return fm_check_declared(source, *width, *height, err);
+        }
+        at += length;
+    }
+    return fm_fail(err, FATHOM_E_IMAGE,
+                   "%s: damaged or truncated JPEG: nothing in its %zu bytes says how large the picture "
+                   "is: copy it again",
+                   source->name, source->size);
+}
+
 /* stb_image 2.27 holds at a time (and libjpeg-turbo less), in bytes a pixel: a JPEG's planes, 16-bit coefficients of them when
  * it is progressive, the result; a PNG's compressed data twice, its samples, the result; a GIF's
  * canvas, background, history, indices and result; two of the result for the others. A margin of 64
@@ -274,7 +298,8 @@ fathom_status fm_measure_stb(const struct fm_source *source, struct fm_measure *
                              fathom_error *err)
 {
     int width = 0, height = 0, channels = 0;
-    FM_TRY(read_info(source, &width, &height, &channels, err));
+    FM_TRY(source->format == FM_JPEG ? read_frame(source, &width, &height, err)
+                                     : read_info(source, &width, &height, &channels, err));
     const size_t pixels = ((size_t)width + 64) * ((size_t)height + 64);
     struct stream s = {.bytes = source->bytes, .size = source->size};
     size_t each = 8, more = 0;

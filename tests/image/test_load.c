@@ -186,6 +186,11 @@ Test(load, measured_before_decoding)
     opt.max_pixels = 24 * 16 - 1;
     cr_expect_eq(fathom_image_measure(six_jpeg, SIX_JPEG, &opt, NULL, NULL, NULL, &err),
                  FATHOM_E_TOO_LARGE);
+    cr_expect_eq(fathom_image_measure("\xff\xd8\xff\xd9", 4, NULL, NULL, NULL, NULL, &err), FATHOM_E_IMAGE);
+    cr_expect(strstr(err.message, "how large"), "%s", err.message);
+    for (size_t n = 3; n < SIX_JPEG; n++) /* cut anywhere: refused, or measured rightly */
+        if (!fathom_image_measure(six_jpeg, n, NULL, &width, &height, NULL, &err))
+            cr_expect(width == 24 && height == 16);
     cr_expect_eq(fathom_image_measure("", 0, NULL, NULL, NULL, NULL, &err), FATHOM_E_IMAGE);
     cr_expect_eq(fathom_image_measure("GIF9", 4, NULL, NULL, NULL, NULL, &err), FATHOM_E_IMAGE);
     cr_expect_eq(fathom_image_measure(NULL, 4, NULL, NULL, NULL, NULL, &err), FATHOM_E_ARGUMENT);
