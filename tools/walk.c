@@ -57,7 +57,7 @@ static bool list_names(struct inputs *inputs, const char *folder, struct names *
         inputs->unreadable++;
     }
     if (directory) closedir(directory);
-    qsort(names->item, names->count, names->item ? sizeof *names->item : 1, compare);
+    if (names->count) qsort(names->item, names->count, sizeof *names->item, compare);
     return good;
 }
 
