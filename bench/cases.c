@@ -120,7 +120,8 @@ static void layernorm(struct bench *b)
 static void softmax(struct bench *b)
 {
     bytes(b, 2.0 * LONG_ROW * sizeof(float));
-    REPEAT b->k->softmax(b->y, 0.125f, LONG_ROW);
+    float top = 0, sum = 0;
+    REPEAT b->k->softmax(b->y, 0.125f, LONG_ROW, &top, &sum);
 }
 
 static void gelu(struct bench *b)
@@ -173,6 +174,12 @@ static void dot_rows(struct bench *b)
     REPEAT b->k->dot_rows(b->y, b->x, b->z, 0.5f, PIXELS, 32);
 }
 
+static void winograd_weights(struct bench *b)
+{
+    bytes(b, 25.0 * PIXELS * sizeof(float));
+    REPEAT b->k->winograd_weights(b->y, PIXELS, b->x, FM_F32, PIXELS, PIXELS);
+}
+
 static void winograd_input(struct bench *b)
 {
     const float *pixels[16];
@@ -222,7 +229,7 @@ static const struct {
     CASE(gemm_tile), CASE(gemm_tile_bf16), CASE(gemm_tile_int8), CASE(finish_rows), CASE(pack_nk),
     CASE(pack_kn), CASE(pack_pairs), CASE(to_bf16), CASE(from_bf16), CASE(quantize), CASE(layernorm), CASE(softmax), CASE(gelu), CASE(silu_mul),
     CASE(sigmoid), CASE(relu), CASE(add_relu), CASE(lerp), CASE(lerp_columns), CASE(dot_rows),
-    CASE(winograd_input), CASE(winograd_output), CASE(peak_f32), CASE(peak_bf16), CASE(peak_int8),
+    CASE(winograd_weights), CASE(winograd_input), CASE(winograd_output), CASE(peak_f32), CASE(peak_bf16), CASE(peak_int8),
     CASE(read_sum),
 };
 

@@ -55,9 +55,9 @@ static const char depth_first[] =
     "      --size N         network pixels on the shorter side (default: the model's own)\n"
     "  -t, --threads N      default: the cores this process may use; the result is the same\n"
     "      --gemm G         who multiplies matrices: fathom (the default) or openblas\n"
-    "      --precision P    f32 (the default); bf16: half the time of the encoder on CPUs with\n"
-    "                       AVX512_BF16, within about 1e-3 of the map's range on average; int8: what\n"
-    "                       quantised models run in, and only they\n";
+    "      --precision P    f32 (the default) or bf16: half the time of the encoder on CPUs with\n"
+    "                       AVX512_BF16, within about 1e-3 of the map's range on average; int8:\n"
+    "                       the default, and the only one, of a quantised model\n";
 
 static const char depth_second[] =
     "      --metres         the map in metres (also: --unit m). Metric models do; for relative\n"
@@ -173,7 +173,7 @@ static const char bench_text[] =
     "      --size HxW|N     the network's input, height x width in pixels; N: a square picture at\n"
     "                       this --size (default: the model's own)\n"
     "  -t, --threads N      default: the cores this process may use\n"
-    "      --precision P    f32 (the default; also: fp32), bf16 or int8\n"
+    "      --precision P    f32 (the default; also: fp32), bf16, or int8 (of a quantised model)\n"
     "      --gemm G         who multiplies matrices: fathom (the default) or openblas\n"
     "      --runs R         that count, after a first one (default 10)\n"
     "      --throughput     pictures a second instead, for sessions x threads up to all cores; each\n"

@@ -34,19 +34,26 @@ void fm_dpt_forward(struct fm_context *context, const struct fm_dpt *dpt,
     const size_t mark = fm_arena_mark(context->arena);
     struct fm_feature level[FM_TAPS];
     char name[32];
+    /* the largest map, twice level 0's size, first: the head needs nothing else of what follows */
+    int finest_h, finest_w;
+    fm_level_size(dpt, 0, &taps[0], &finest_h, &finest_w);
+    struct fm_feature finest = fm_feature_alloc(context, 2 * finest_h, 2 * finest_w, dpt->config.fusion);
+    const size_t fusing = fm_arena_mark(context->arena);
     for (int k = 0; k < FM_TAPS; k++) level[k] = fm_reassemble(context, dpt, k, &taps[k]);
 
     /* coarse to fine; each result has the size of the next finer level, the last one twice its own */
     struct fm_feature path = level[FM_TAPS - 1];
     for (int k = FM_TAPS - 1; k >= 0; k--) {
-        const int h = k > 0 ? level[k - 1].h : 2 * path.h, w = k > 0 ? level[k - 1].w : 2 * path.w;
-        const struct fm_feature *skip = k < FM_TAPS - 1 ? &level[k] : NULL;
-        path = fm_fuse(context, &dpt->fusion[k], &path, skip, h, w);
+        struct fm_feature *skip = k < FM_TAPS - 1 ? &level[k] : NULL;
+        struct fm_feature next =
+            k > 0 ? fm_feature_alloc(context, level[k - 1].h, level[k - 1].w, path.c) : finest;
+        fm_fuse(context, &dpt->fusion[k], &path, skip, &next);
+        path = next;
         fm_part_end(context, "fusion.%d", k);
         snprintf(name, sizeof name, "fusion.%d", k);
         fm_report(context, name, path.data, 3, path.h, path.w, path.c);
     }
-
-    run_head(context, dpt, &path, height, width, out);
+    fm_arena_release(context->arena, fusing);
+    run_head(context, dpt, &finest, height, width, out);
     fm_arena_release(context->arena, mark);
 }

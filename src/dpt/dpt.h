@@ -47,13 +47,16 @@ struct fm_dpt {
 void fm_dpt_forward(struct fm_context *context, const struct fm_dpt *dpt,
                     const struct fm_tap taps[FM_TAPS], int height, int width, float *out);
 
+/* The size of level k's map. */
+void fm_level_size(const struct fm_dpt *dpt, int k, const struct fm_tap *tap, int *h, int *w);
+
 /* One tap to its feature map of F channels, allocated from the arena. */
 struct fm_feature fm_reassemble(struct fm_context *context, const struct fm_dpt *dpt, int k,
                                 const struct fm_tap *tap);
 
 /* path (the coarser level's result) or the level itself for the coarsest, skip (NULL for the
- * coarsest), to a map of h x w, allocated from the arena. `path` is overwritten. */
-struct fm_feature fm_fuse(struct fm_context *context, const struct fm_fusion *fusion,
-                          struct fm_feature *path, const struct fm_feature *skip, int h, int w);
+ * coarsest), to `out`, which is of another size, not smaller. path and skip are overwritten. */
+void fm_fuse(struct fm_context *context, const struct fm_fusion *fusion, struct fm_feature *path,
+             struct fm_feature *skip, struct fm_feature *out);
 
 #endif

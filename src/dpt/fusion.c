@@ -2,39 +2,35 @@
  * RefineNet-style fusion of two levels (section 3.2, "fusion"). */
 #include "dpt/dpt.h"
 
-/* y = x + conv2(relu(conv1(relu x))), given relu x. Scratch for conv1's result is the caller's. */
-static void residual_unit(struct fm_context *context, const struct fm_rcu *rcu,
-                          const struct fm_feature *x, const struct fm_feature *relu_x,
-                          struct fm_feature *scratch, struct fm_feature *y)
+/* x = x + conv2(relu(conv1(relu x))), given relu x. Scratch for conv1's result is the caller's. */
+static void residual_unit(struct fm_context *context, const struct fm_rcu *rcu, struct fm_feature *x,
+                          const struct fm_feature *relu_x, struct fm_feature *scratch)
 {
     struct fm_epilogue relu = {.act = FM_ACT_RELU};
     struct fm_epilogue add = {.residual = x->data, .ldr = x->c};
     fm_conv3x3(context, &rcu->conv1, relu_x, 1, scratch, &relu);
-    fm_conv3x3(context, &rcu->conv2, scratch, 1, y, &add);
+    fm_conv3x3(context, &rcu->conv2, scratch, 1, x, &add);
 }
 
-struct fm_feature fm_fuse(struct fm_context *context, const struct fm_fusion *fusion,
-                          struct fm_feature *path, const struct fm_feature *skip, int h, int w)
+void fm_fuse(struct fm_context *context, const struct fm_fusion *fusion, struct fm_feature *path,
+             struct fm_feature *skip, struct fm_feature *out)
 {
-    struct fm_feature out = fm_feature_alloc(context, h, w, path->c);
     const size_t mark = fm_arena_mark(context->arena), n = fm_feature_size(path);
     struct fm_feature a = fm_feature_alloc(context, path->h, path->w, path->c);
-    struct fm_feature b = fm_feature_alloc(context, path->h, path->w, path->c);
-    struct fm_feature c = fm_feature_alloc(context, path->h, path->w, path->c);
+    struct fm_feature b = {out->data, path->h, path->w, path->c}; /* the result comes last and is larger */
 
     if (skip) { /* path = path + RCU1(skip); a = relu(path) */
         fm_relu(context, skip->data, n, a.data);
-        residual_unit(context, &fusion->skip, skip, &a, &b, &c);
-        fm_add_relu(context, path->data, c.data, n, a.data);
+        residual_unit(context, &fusion->skip, skip, &a, &b);
+        fm_add_relu(context, path->data, skip->data, n, a.data);
     } else {
         fm_relu(context, path->data, n, a.data);
     }
-    residual_unit(context, &fusion->path, path, &a, &b, &c);
+    residual_unit(context, &fusion->path, path, &a, &b);
 
     /* DIFFERS: the 1x1 convolution comes before the upsampling. Interpolation weights sum to 1, so
      * the two commute, and there are four times fewer pixels here. */
-    fm_linear(context, &fusion->out, c.data, path->h * path->w, a.data, NULL);
-    fm_upsample(context, &a, &out);
+    fm_linear(context, &fusion->out, path->data, path->h * path->w, a.data, NULL);
+    fm_upsample(context, &a, out);
     fm_arena_release(context->arena, mark);
-    return out;
 }

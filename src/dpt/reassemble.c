@@ -29,12 +29,19 @@ static struct fm_feature resample(struct fm_context *context, const struct fm_dp
     return resampled;
 }
 
+void fm_level_size(const struct fm_dpt *dpt, int k, const struct fm_tap *tap, int *h, int *w)
+{
+    const int ready = !dpt->project[k].data;
+    *h = ready ? tap->map.h : side(k, tap->map.h);
+    *w = ready ? tap->map.w : side(k, tap->map.w);
+}
+
 struct fm_feature fm_reassemble(struct fm_context *context, const struct fm_dpt *dpt, int k,
                                 const struct fm_tap *tap)
 {
     const int ready = !dpt->project[k].data;
-    const int h = ready ? tap->map.h : side(k, tap->map.h);
-    const int w = ready ? tap->map.w : side(k, tap->map.w);
+    int h, w;
+    fm_level_size(dpt, k, tap, &h, &w);
     struct fm_feature rn = fm_feature_alloc(context, h, w, dpt->config.fusion);
     const size_t mark = fm_arena_mark(context->arena);
     char name[32];

@@ -109,8 +109,11 @@ struct fm_gemm_tile_int8 {
  *
  * ---- rows -----------------------------------------------------------------------------------
  * layernorm    y = (x - mean) / sqrt(var + eps) * gamma + beta, biased variance. In place.
- * softmax      x = exp(scale * (x - max x)) in place, scale > 0; returns the sum of the results.
- *              The caller divides (fm_epilogue.row_scale), which is cheaper after the product with V.
+ * softmax      the next n values of a row whose softmax is taken in parts: top = max(top, max x), then
+ *              x = exp(scale * (x - top)) in place, scale > 0. Returns by how much earlier parts shrink,
+ *              exp(scale * (old top - top)); sum = sum * that + the sum of the new x. Before the first
+ *              part top = -infinity, sum = 0. The caller divides by the sum at the end. As a power of
+ *              2: with a = scale * (top - x), relative error 3e-7 + 2e-7 a.
  * gelu         y = x * Phi(x), exact (erf) form; |error| <= 4e-7 * max(1, |x|). In place.
  * silu_mul     y = gate / (1 + exp(-gate)) * up. In place on either.
  * sigmoid      y = scale / (1 + exp(-x)). In place.
@@ -125,6 +128,8 @@ struct fm_gemm_tile_int8 {
  *
  * ---- Winograd F(2x2, 3x3) (Lavin and Gray 2016, section 4.1) ------------------------------------
  * A 3x3 convolution of a 4x4 patch of pixels to 2x2 with 16 multiplications instead of 36.
+ * winograd_weights U = G g G^T for each channel; g [3][3] is at w, its elements ld values of `type`
+ *                 apart, element p of the 16 goes to u + p * plane.
  * winograd_input  V = B^T d B for each channel; d[4*i + j] points at a pixel's channels, element p
  *                 of the 16 goes to v + p * plane.
  * winograd_output Y = A^T M A, then + bias, max(., 0) if relu, + residual; element p of M is at

@@ -1,34 +1,37 @@
 /* SPDX-License-Identifier: MIT
- * Multi-head attention, a few query rows at a time.
+ * Multi-head attention, a few query rows and a block of keys at a time.
  *
- * A task takes one head and QUERY_ROWS queries: scores [QUERY_ROWS, n] = Q K^T, softmax of its rows,
- * then the product with V, divided by the rows' sums on the way out. K^T and V of all heads are
- * packed once before. So the n x n matrix never exists, and memory is linear in n. */
+ * A task takes one head and some of the queries, packs the head's K^T and V (its own copy: two cores
+ * that read what one of them wrote wait for each other), and goes over its queries, QUERY_ROWS at a
+ * time, and over the keys in blocks: scores [QUERY_ROWS, KEYS] = Q K^T, their part of the softmax, and
+ * their share of the product with V, added to what earlier blocks gave, which shrinks first where a
+ * larger score has come (Milakov and Gimelshein 2018; Dao et al. 2022, FlashAttention). In the end it is
+ * divided by the rows' sums. So the n x n matrix never exists, the scores at hand stay in the first
+ * cache, and memory is linear in n. */
 #include "ops/ops.h"
 
 #include <math.h>
 
-enum { QUERY_ROWS = 4 * FM_TILE_ROWS };
+enum { QUERY_ROWS = 4 * FM_TILE_ROWS, KEYS = 256 }; /* KEYS: whole panels at every level */
 
 struct attention {
     const struct fm_kernels *k;
     const float *qkv;
     float *y;
     int n, heads, d;
-    size_t padded;         /* n, rounded up to whole panels of keys */
-    float *keys, *values;  /* per head: panels [d][keys], panels [n][d] */
+    float *keys, *values;          /* per worker, of one head: panels [d][keys], panels [n][d] */
     size_t keys_size, values_size; /* of one head */
-    float *scores;         /* per worker [QUERY_ROWS][padded] */
+    int queries;                   /* of a task */
+    float *scores;                 /* per worker [QUERY_ROWS][KEYS] */
 };
 
-static void pack_head(void *arg, size_t head, int worker)
+/* The head's K and V to the worker's panels. */
+static void pack_head(const struct attention *t, size_t head, int worker)
 {
-    (void)worker;
-    const struct attention *t = arg;
     const int dim = t->heads * t->d;
     const ptrdiff_t ld = 3 * (ptrdiff_t)dim;
     const float *k = t->qkv + dim + head * (size_t)t->d, *v = k + dim;
-    float *keys = t->keys + head * t->keys_size, *values = t->values + head * t->values_size;
+    float *keys = t->keys + (size_t)worker * t->keys_size, *values = t->values + (size_t)worker * t->values_size;
     for (int j = 0; j < t->n; j += t->k->panel) {
         int left = t->n - j, width = fm_panel_width(t->k, left);
         t->k->pack_nk(keys + (size_t)j * (size_t)t->d, k + j * ld, FM_F32, ld,
@@ -41,79 +44,110 @@ static void pack_head(void *arg, size_t head, int worker)
     }
 }
 
-/* scores [rows, n] = Q K^T */
-static void scores_of(const struct attention *t, size_t head, int first, int rows, float *scores)
+/* The rows of A, from `first` on, `ld` apart; those that a tile has too many repeat the first. */
+static int tile_rows(const float **a, const float *first, size_t ld, int left)
+{
+    const int n = left < FM_TILE_ROWS ? left : FM_TILE_ROWS;
+    for (int i = 0; i < FM_TILE_ROWS; i++) a[i] = first + (size_t)(i < n ? i : 0) * ld;
+    return n;
+}
+
+/* scores [rows][KEYS] = Q K^T for the keys from `key` to `last` - 1 */
+static void scores_of(const struct attention *t, size_t head, int worker, int first, int rows, int key,
+                      int last, float *scores)
 {
     const size_t ld = 3 * (size_t)(t->heads * t->d);
     const float *q = t->qkv + (size_t)first * ld + head * (size_t)t->d, *a[FM_TILE_ROWS];
-    for (int j = 0; j < t->n; j += t->k->panel) {
-        int left = t->n - j, width = fm_panel_width(t->k, left);
+    for (int j = key; j < last; j += t->k->panel) {
+        const int left = t->n - j, width = fm_panel_width(t->k, left);
+        struct fm_gemm_tile tile = {
+            .a = a, .segments = 1, .depth = t->d,
+            .b = t->keys + (size_t)worker * t->keys_size + (size_t)j * (size_t)t->d, .width = width,
+            .ldc = KEYS, .columns = left < width ? left : width,
+        };
         for (int m = 0; m < rows; m += FM_TILE_ROWS) {
-            int n = rows - m < FM_TILE_ROWS ? rows - m : FM_TILE_ROWS;
-            for (int i = 0; i < FM_TILE_ROWS; i++) a[i] = q + (size_t)(m + (i < n ? i : 0)) * ld;
-            struct fm_gemm_tile tile = {
-                .a = a, .rows = n, .segments = 1, .depth = t->d,
-                .b = t->keys + head * t->keys_size + (size_t)j * (size_t)t->d, .width = width,
-                .c = scores + (size_t)m * t->padded + j, .ldc = (ptrdiff_t)t->padded,
-                .columns = left < width ? left : width,
-            };
+            tile.rows = tile_rows(a, q + (size_t)m * ld, ld, rows - m);
+            tile.c = scores + m * KEYS + (j - key);
             t->k->gemm_tile(&tile);
         }
     }
 }
 
-static void attend(void *arg, size_t task, int worker)
+/* y [rows][heads * d] += scores [rows][keys] V */
+static void add_values(const struct attention *t, int worker, int rows, int key, int keys,
+                       const float *scores, float *y)
 {
-    const struct attention *t = arg;
-    const size_t blocks = (size_t)((t->n + QUERY_ROWS - 1) / QUERY_ROWS), head = task / blocks;
-    const int dim = t->heads * t->d, first = (int)(task % blocks) * QUERY_ROWS;
-    const int rows = t->n - first < QUERY_ROWS ? t->n - first : QUERY_ROWS;
-    float *scores = t->scores + (size_t)worker * QUERY_ROWS * t->padded, inverse[QUERY_ROWS];
-
-    scores_of(t, head, first, rows, scores);
-    const float scale = 1.0f / sqrtf((float)t->d);
-    for (int m = 0; m < rows; m++)
-        inverse[m] = 1.0f / t->k->softmax(scores + (size_t)m * t->padded, scale, t->n);
-
+    const int dim = t->heads * t->d;
     const float *a[FM_TILE_ROWS];
     for (int j = 0; j < t->d; j += t->k->panel) {
-        int left = t->d - j, width = fm_panel_width(t->k, left);
+        const int left = t->d - j, width = fm_panel_width(t->k, left);
+        struct fm_gemm_tile tile = {
+            .a = a, .segments = 1, .depth = keys,
+            .b = t->values + (size_t)worker * t->values_size + (size_t)j * (size_t)t->n + (size_t)key * (size_t)width,
+            .width = width, .ldc = dim, .columns = left < width ? left : width,
+        };
         for (int m = 0; m < rows; m += FM_TILE_ROWS) {
-            int n = rows - m < FM_TILE_ROWS ? rows - m : FM_TILE_ROWS;
-            for (int i = 0; i < FM_TILE_ROWS; i++)
-                a[i] = scores + (size_t)(m + (i < n ? i : 0)) * t->padded;
-            struct fm_gemm_tile tile = {
-                .a = a, .rows = n, .segments = 1, .depth = t->n,
-                .b = t->values + head * t->values_size + (size_t)j * (size_t)t->n, .width = width,
-                .c = t->y + (size_t)(first + m) * (size_t)dim + head * (size_t)t->d + j,
-                .ldc = dim, .columns = left < width ? left : width,
-                .ep = {.row_scale = inverse + m},
-            };
+            tile.rows = tile_rows(a, scores + m * KEYS, KEYS, rows - m);
+            tile.c = y + (size_t)m * (size_t)dim + j;
+            if (key > 0) tile.ep = (struct fm_epilogue){.residual = tile.c, .ldr = dim};
             t->k->gemm_tile(&tile);
         }
     }
+}
+
+/* QUERY_ROWS queries from `first` on, or the `rows` that are left. */
+static void attend(const struct attention *t, size_t head, int first, int rows, int worker)
+{
+    const int dim = t->heads * t->d;
+    const float scale = 1.0f / sqrtf((float)t->d);
+    float *scores = t->scores + (size_t)worker * QUERY_ROWS * KEYS;
+    float *y = t->y + (size_t)first * (size_t)dim + head * (size_t)t->d;
+    float top[QUERY_ROWS], sum[QUERY_ROWS] = {0}, shrink[QUERY_ROWS];
+    for (int m = 0; m < rows; m++) top[m] = -INFINITY;
+
+    for (int key = 0; key < t->n; key += KEYS) {
+        const int keys = t->n - key < KEYS ? t->n - key : KEYS;
+        int same = 1;
+        scores_of(t, head, worker, first, rows, key, key + keys, scores);
+        for (int m = 0; m < rows; m++) {
+            shrink[m] = t->k->softmax(scores + m * KEYS, scale, keys, &top[m], &sum[m]);
+            same &= shrink[m] == 1.0f;
+        }
+        if (key > 0 && !same)
+            t->k->finish_rows(y, dim, rows, t->d, &(struct fm_epilogue){.row_scale = shrink});
+        add_values(t, worker, rows, key, keys, scores, y);
+    }
+    for (int m = 0; m < rows; m++) sum[m] = 1.0f / sum[m];
+    t->k->finish_rows(y, dim, rows, t->d, &(struct fm_epilogue){.row_scale = sum});
+}
+
+static void attend_task(void *arg, size_t task, int worker)
+{
+    const struct attention *t = arg;
+    const size_t head = task % (size_t)t->heads;
+    const int first = (int)(task / (size_t)t->heads) * t->queries;
+    const int last = t->n - first < t->queries ? t->n : first + t->queries;
+    pack_head(t, head, worker);
+    for (int m = first; m < last; m += QUERY_ROWS)
+        attend(t, head, m, last - m < QUERY_ROWS ? last - m : QUERY_ROWS, worker);
 }
 
 void fm_attention(struct fm_context *context, const float *qkv, int n, int heads, int d, float *y)
 {
     const struct fm_kernels *k = context->kernels;
     struct attention t = {.k = k, .qkv = qkv, .y = y, .n = n, .heads = heads, .d = d};
+    const size_t threads = (size_t)context->threads, parts = fm_attention_parts(heads, n, context->threads);
+    t.queries = ((n + (int)parts - 1) / (int)parts + FM_TILE_ROWS - 1) / FM_TILE_ROWS * FM_TILE_ROWS;
     t.keys_size = fm_packed_size(k, n, d);
     t.values_size = fm_packed_size(k, d, n);
-    t.padded = (size_t)(n + k->lanes - 1) / (size_t)k->lanes * (size_t)k->lanes;
 
     size_t mark = fm_arena_mark(context->arena);
-    t.keys = fm_arena_alloc(context->arena, (size_t)heads * t.keys_size, sizeof(float));
-    t.values = fm_arena_alloc(context->arena, (size_t)heads * t.values_size, sizeof(float));
-    t.scores = fm_arena_alloc(context->arena, (size_t)context->threads * QUERY_ROWS * t.padded,
-                              sizeof(float));
+    t.keys = fm_arena_alloc(context->arena, threads * t.keys_size, sizeof(float));
+    t.values = fm_arena_alloc(context->arena, threads * t.values_size, sizeof(float));
+    t.scores = fm_arena_alloc(context->arena, threads * QUERY_ROWS * KEYS, sizeof(float));
     /* per score: two products over d, and softmax's scale, subtraction, exp and sum */
     fm_count(context, FM_UNIT_F32, (4.0 * d + 4) * heads * n * (double)n,
              4.0 * n * heads * d * sizeof *y);
-    if (!context->dry) {
-        size_t blocks = (size_t)((n + QUERY_ROWS - 1) / QUERY_ROWS);
-        fm_parallel_for(context, (size_t)heads, pack_head, &t);
-        fm_parallel_for(context, (size_t)heads * blocks, attend, &t);
-    }
+    if (!context->dry) fm_parallel_for(context, (size_t)heads * parts, attend_task, &t);
     fm_arena_release(context->arena, mark);
 }

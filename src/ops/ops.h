@@ -64,6 +64,13 @@ void fm_deconv(struct fm_context *context, const struct fm_weights *w, int k,
  * columns [q | k | v], each [head][d]. Never holds more than a few rows of the n x n matrix. */
 void fm_attention(struct fm_context *context, const float *qkv, int n, int heads, int d, float *y);
 
+/* Into how many parts the queries of a head are cut, so that each thread has three tasks or more. */
+static inline size_t fm_attention_parts(int heads, int n, int threads)
+{
+    const int parts = (3 * threads + heads - 1) / heads;
+    return (size_t)(parts < 1 ? 1 : parts > n ? n : parts);
+}
+
 /* y [m, n] = LayerNorm of the rows of x. In place allowed. */
 void fm_layernorm(struct fm_context *context, const float *x, int m, int n, const float *gamma,
                   const float *beta, float eps, float *y);

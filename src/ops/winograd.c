@@ -1,67 +1,45 @@
 /* SPDX-License-Identifier: MIT */
+#include "ops/profile.h"
 #include "ops/winograd.h"
 
-#include <string.h>
+enum { CHUNK = 64 }; /* channels transformed and packed at a time: in the second cache */
 
-enum { CHUNK = 64 }; /* channels transformed at a time: long runs in each of the 16 planes */
+static int chunks(int in) { return (in + CHUNK - 1) / CHUNK; }
 
-/* U = G g G^T of one output channel: g [3][3][in] -> u [16][out][in] at row `o`. */
-static void transform_weights(void *arg, size_t o, int worker)
+/* The transformed weights of one panel of output channels, [16][in][width]: a chunk of `in`. */
+static void prepare_chunk(void *arg, size_t task, int worker)
 {
-    (void)worker;
     const struct fm_winograd *t = arg;
     const struct fm_weights *w = &t->weights;
-    const ptrdiff_t in = w->in / 9, plane = w->out * in;
-    for (ptrdiff_t first = 0; first < in; first += CHUNK) {
-        const ptrdiff_t n = in - first < CHUNK ? in - first : CHUNK;
-        float g[9][CHUNK], h[4][3][CHUNK], u[4][CHUNK];
-        float *to = t->scratch + (ptrdiff_t)o * in + first;
-        for (int j = 0; j < 9; j++) {
-            const ptrdiff_t at = (ptrdiff_t)o * w->in + j * in + first;
-            for (ptrdiff_t c = 0; c < n; c++) g[j][c] = fm_weight(w->data, w->type, at + c);
-        }
-        for (int j = 0; j < 3; j++)
-            for (ptrdiff_t c = 0; c < n; c++) {
-                const float g0 = g[j][c], g1 = g[3 + j][c], g2 = g[6 + j][c];
-                h[0][j][c] = g0;
-                h[1][j][c] = 0.5f * (g0 + g1 + g2);
-                h[2][j][c] = 0.5f * (g0 - g1 + g2);
-                h[3][j][c] = g2;
-            }
-        for (int i = 0; i < 4; i++) {
-            for (ptrdiff_t c = 0; c < n; c++) {
-                const float h0 = h[i][0][c], h1 = h[i][1][c], h2 = h[i][2][c];
-                u[0][c] = h0;
-                u[1][c] = 0.5f * (h0 + h1 + h2);
-                u[2][c] = 0.5f * (h0 - h1 + h2);
-                u[3][c] = h2;
-            }
-            for (int j = 0; j < 4; j++)
-                memcpy(to + (4 * i + j) * plane, u[j], (size_t)n * sizeof(float));
-        }
+    const int in = w->in / 9, j = (int)task / chunks(in) * t->k->panel, left = w->out - j;
+    const int width = fm_panel_width(t->k, left), n = left < width ? left : width;
+    const int first = (int)task % chunks(in) * CHUNK, channels = in - first < CHUNK ? in - first : CHUNK;
+    const ptrdiff_t plane = (ptrdiff_t)t->k->panel * CHUNK;
+    float *u = t->scratch + worker * 16 * plane; /* [16][panel][CHUNK] */
+    float *to = t->packed + (size_t)j * (size_t)in + (size_t)first * (size_t)width;
+    for (int o = 0; o < n; o++) {
+        const size_t at = (size_t)(j + o) * (size_t)w->in + (size_t)first;
+        const unsigned char *row = (const unsigned char *)w->data + at * fm_dtype_size(w->type);
+        t->k->winograd_weights(u + o * CHUNK, plane, row, w->type, in, channels);
     }
+    for (int p = 0; p < 16; p++)
+        t->k->pack_nk(to + (size_t)p * t->one, u + p * plane, FM_F32, CHUNK, n, channels, width);
 }
 
 struct fm_winograd fm_winograd_prepare(struct fm_context *context, const struct fm_weights *w)
 {
-    const size_t in = (size_t)(w->in / 9), out = (size_t)w->out;
+    const size_t in = (size_t)(w->in / 9), out = (size_t)w->out, threads = (size_t)context->threads;
     struct fm_winograd t = {.k = context->kernels, .weights = *w};
     t.one = fm_packed_size(t.k, w->out, (int)in);
     t.scratch_size = 16 * FM_WINOGRAD_TILES * (in + out);
     t.packed = fm_arena_alloc(context->arena, 16 * t.one, sizeof(float));
     const size_t mark = fm_arena_mark(context->arena);
-    t.scratch = fm_arena_alloc(context->arena, 16 * out * in, sizeof(float)); /* U, for now */
-    if (!context->dry) {
-        fm_parallel_for(context, out, transform_weights, &t);
-        for (size_t p = 0; p < 16; p++) {
-            struct fm_weights u = {.data = t.scratch + p * out * in, .type = FM_F32,
-                                   .out = (int)out, .in = (int)in};
-            fm_pack(context, &u, t.packed + p * t.one);
-        }
-    }
+    t.scratch = fm_arena_alloc(context->arena, threads * 16 * (size_t)t.k->panel * CHUNK, sizeof(float));
+    if (!context->dry)
+        fm_parallel_for(context, (out + (size_t)t.k->panel - 1) / (size_t)t.k->panel * (size_t)chunks((int)in),
+                        prepare_chunk, &t);
     fm_arena_release(context->arena, mark);
-    t.scratch = fm_arena_alloc(context->arena, (size_t)context->threads * t.scratch_size,
-                               sizeof(float));
+    t.scratch = fm_arena_alloc(context->arena, threads * t.scratch_size, sizeof(float));
     return t;
 }
 

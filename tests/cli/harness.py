@@ -11,6 +11,7 @@ FATHOM = os.path.abspath(ARGUMENTS[0] if ARGUMENTS else os.environ["FATHOM_BIN"]
 GOLDEN = os.path.abspath(ARGUMENTS[1] if len(ARGUMENTS) > 1 else os.environ["FATHOM_GOLDEN"])
 MODEL = os.path.join(GOLDEN, "tiny_v2.fathom")
 METRIC = os.path.join(GOLDEN, "tiny_v2_metric.fathom")
+QUANTISED = METRIC.replace("tiny_v2_metric", "tiny_v2_int8")
 
 
 def read(path):

@@ -5,7 +5,7 @@ import json
 import os
 import struct
 
-from harness import GOLDEN, MODEL, depth, expect, fathom, files, on_terminal, read, write
+from harness import GOLDEN, MODEL, QUANTISED, depth, expect, fathom, files, on_terminal, read, write
 from media import npy_values, png, ppm
 
 TIMES = ("ms", "mtime_ns")
@@ -363,7 +363,7 @@ def test_refusals():
 
 def test_quantised_model():
     tree(3)
-    model = os.path.join(GOLDEN, "tiny_v2_int8.fathom")
+    model = QUANTISED
     run("in", "-o", "out", "-q")
     run("in", "-o", "out", "-m", model, "-q", "--resume")
     expect({line["precision"] for line in manifest()} == {"int8"}, "maps of f32 were taken for those of int8")

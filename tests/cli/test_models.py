@@ -2,7 +2,7 @@
 """Weights files that are not what they should be, and the units of those that are."""
 import os
 
-from harness import METRIC, MODEL, depth, expect, fathom, files, read, write
+from harness import METRIC, MODEL, QUANTISED, depth, expect, fathom, files, read, write
 from media import HEADER, npy_values, png, ppm, reconfigure
 
 
@@ -61,6 +61,28 @@ def test_licence_note():
     note = "note: weights licence XNC: non-commercial use only\n"
     expect(fathom("depth", "-m", "nc.fathom", "a.ppm").err == note)
     fathom("depth", "-m", "nc.fathom", "a.ppm", "-q").quiet()
+
+
+# ---- quantised models ----
+
+def test_quantised_model():
+    write("a.png", png(20, 16))
+    for extra in ([], ["--precision=int8"]):
+        line, = fathom("depth", "-m", QUANTISED, "a.png", "-o", "m.png", "--json", *extra).lines()
+        expect(line["precision"] == "int8", line)
+    for precision in ("f32", "bf16"):  # its weights are nothing else, and it does not pretend
+        fathom("depth", "-m", QUANTISED, "a.png", "-o", "no.png", f"--precision={precision}",
+               code=1).says("quantised", "int8")
+        fathom("bench", "-m", QUANTISED, "--no-roofline", "--runs=1", f"--precision={precision}",
+               code=1).says("quantised", "int8")
+    depth("a.png", "-o", "no.png", "--precision=int8", code=1).says("quantize.py")
+    fathom("depth", "-m", QUANTISED, "a.png", "-o", "no.png", "--gemm=openblas", code=1).says("OpenBLAS")
+    expect(not os.path.exists("no.png"))
+    expect(b"quant.scheme=w8a8_token_asymmetric" in fathom("info", QUANTISED).out)
+    for old, new in ((b"w8a8_token_asymmetric", b"w4a8_token_asymmetric"),
+                     (b"quant.mean_error", b"quant.xxxx_error")):
+        write("odd.fathom", reconfigure(read(QUANTISED), old, new))
+        fathom("info", "odd.fathom", code=3).says("odd.fathom", "quant.")
 
 
 # ---- metres ----

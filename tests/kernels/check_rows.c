@@ -88,8 +88,9 @@ void check_layernorm(struct checker *c)
                 layernorm_one(c, sizes[s], (enum shape)shape, (enum placement)placement);
 }
 
-/* exp(a), a = scale * (x - max): exp is within 2e-7 (vec.h), the truth rounds once; a is off by two
- * roundings, which exp turns into 2 * 2^-24 * |a| of the result. Below -87 exp is clamped:
+/* exp(a), a = scale * (x - max): a power of 2 is within 2e-7 (vec.h), the truth rounds once; its exponent
+ * is off by three roundings (the difference, scale * log2 e, the product), which it turns into
+ * 3 * 2^-24 * |a| of the result. Below -87 exp is clamped:
  * exp(-87) < 1.7e-38. */
 static void softmax_one(struct checker *c, const float *x, int n, float scale,
                         enum placement placement)
@@ -98,20 +99,47 @@ static void softmax_one(struct checker *c, const float *x, int n, float scale,
     double tolerance[LARGEST], sum_tolerance = 0;
     const size_t size = (size_t)n;
     memcpy(expected, x, size * sizeof *x);
-    const float expected_sum = fm_kernels_scalar.softmax(expected, scale, n);
+    float expected_top = -INFINITY, expected_sum = 0, top = -INFINITY, sum = 0;
+    fm_kernels_scalar.softmax(expected, scale, n, &expected_top, &expected_sum);
     float largest = -INFINITY;
     for (int i = 0; i < n; i++) largest = fmaxf(largest, x[i]);
     for (int i = 0; i < n; i++) {
         const double a = fmin(88, scale * ((double)largest - x[i]));
-        tolerance[i] = (2.7e-7 + 2 * ULP * a) * expected[i] + 1.7e-38;
+        tolerance[i] = (3e-7 + 3 * ULP * a) * expected[i] + 1.7e-38;
         sum_tolerance += tolerance[i];
     }
     sum_tolerance += sum_error(c->k, n) * expected_sum;
     struct buffer y = buffer_copy(x, size, placement);
-    const float sum = c->k->softmax(y.data, scale, n);
+    c->k->softmax(y.data, scale, n, &top, &sum);
+    compare_values(c, "softmax's top", &top, &expected_top, NULL, 1);
     compare_values(c, "softmax", y.data, expected, tolerance, size);
     compare_values(c, "softmax's sum", &sum, &expected_sum, &sum_tolerance, 1);
     release(c, &y);
+}
+
+/* In three parts, the earlier ones shrunk by what the later ones return: the whole row's. Each shrinking
+ * adds the errors of one more power. */
+static void softmax_parts(struct checker *c, const float *x, int n, float scale)
+{
+    float whole[LARGEST], parts[LARGEST], whole_top = -INFINITY, whole_sum = 0, top = -INFINITY, sum = 0;
+    double tolerance[LARGEST], sum_tolerance = 0;
+    memcpy(whole, x, (size_t)n * sizeof *x);
+    memcpy(parts, x, (size_t)n * sizeof *x);
+    fm_kernels_scalar.softmax(whole, scale, n, &whole_top, &whole_sum);
+    for (int first = 0, size = n / 3; first < n; first += size) {
+        if (n - first < 2 * size || size == 0) size = n - first;
+        const float shrink = c->k->softmax(parts + first, scale, size, &top, &sum);
+        for (int i = 0; i < first; i++) parts[i] *= shrink;
+    }
+    for (int i = 0; i < n; i++) {
+        const double a = fmin(176, scale * ((double)whole_top - x[i]));
+        tolerance[i] = (1.2e-6 + 6 * ULP * a) * whole[i] + 3.4e-38;
+        sum_tolerance += tolerance[i];
+    }
+    sum_tolerance += 2 * sum_error(c->k, n) * whole_sum;
+    compare_values(c, "softmax's top", &top, &whole_top, NULL, 1);
+    compare_values(c, "softmax in parts", parts, whole, tolerance, (size_t)n);
+    compare_values(c, "the sum of parts", &sum, &whole_sum, &sum_tolerance, 1);
 }
 
 static void softmax_nan(struct checker *c, int n)
@@ -121,7 +149,8 @@ static void softmax_nan(struct checker *c, int n)
         int seen = 0;
         fill_values(c, x, (size_t)n, UNIFORM);
         x[at] = NAN;
-        const float sum = c->k->softmax(x, 0.5f, n);
+        float top = -INFINITY, sum = 0;
+        c->k->softmax(x, 0.5f, n, &top, &sum);
         for (int i = 0; i < n; i++) seen |= isnan(x[i]);
         if (!seen || !isnan(sum)) fail_check(c, "NaN at %d of %d, none in the row or the sum", at, n);
     }
@@ -142,6 +171,7 @@ void check_softmax(struct checker *c)
                 if (kind == KINDS + 1 && n) x[n - 1] = -INFINITY; /* a key left out */
                 if (kind == KINDS + 1 && n == 1) x[0] = 0; /* no largest value otherwise */
                 softmax_one(c, x, n, scales[kind % 3], (enum placement)placement);
+                if (placement == ALIGNED && kind <= KINDS) softmax_parts(c, x, n, scales[kind % 3]);
             }
         softmax_nan(c, n);
     }

@@ -15,16 +15,19 @@ void fm_scalar_layernorm(float *y, const float *x, const float *gamma, const flo
     for (int i = 0; i < n; i++) y[i] = (float)((x[i] - mean) * rstd * gamma[i] + beta[i]);
 }
 
-float fm_scalar_softmax(float *x, float scale, int n)
+float fm_scalar_softmax(float *x, float scale, int n, float *top, float *sum)
 {
-    if (n <= 0) return 0.0f;
-    double top = x[0], sum = 0;
-    for (int i = 1; i < n; i++) top = x[i] > top ? x[i] : top;
+    if (n <= 0) return 1.0f;
+    const double before = *top;
+    double total = 0;
+    for (int i = 0; i < n; i++) *top = x[i] > *top ? x[i] : *top;
     for (int i = 0; i < n; i++) {
-        x[i] = (float)exp(scale * (x[i] - top));
-        sum += x[i];
+        x[i] = (float)exp(scale * (x[i] - (double)*top));
+        total += x[i];
     }
-    return (float)sum;
+    const double shrink = exp(scale * (before - *top));
+    *sum = (float)(*sum * shrink + total);
+    return (float)shrink;
 }
 
 void fm_scalar_gelu(float *y, const float *x, int n)

@@ -2,6 +2,29 @@
  * Winograd F(2x2, 3x3) transforms in plain C. */
 #include "kernels/scalar/scalar.h"
 
+void fm_scalar_winograd_weights(float *u, ptrdiff_t plane, const void *w, enum fm_dtype type,
+                                ptrdiff_t ld, int channels)
+{
+    for (int c = 0; c < channels; c++) {
+        float h[4][3];
+        for (int j = 0; j < 3; j++) {
+            const float g0 = fm_weight(w, type, j * ld + c), g1 = fm_weight(w, type, (3 + j) * ld + c);
+            const float g2 = fm_weight(w, type, (6 + j) * ld + c);
+            h[0][j] = g0;
+            h[1][j] = 0.5f * (g0 + g1 + g2);
+            h[2][j] = 0.5f * (g0 - g1 + g2);
+            h[3][j] = g2;
+        }
+        for (int i = 0; i < 4; i++) {
+            float *to = u + 4 * i * plane + c;
+            to[0] = h[i][0];
+            to[plane] = 0.5f * (h[i][0] + h[i][1] + h[i][2]);
+            to[2 * plane] = 0.5f * (h[i][0] - h[i][1] + h[i][2]);
+            to[3 * plane] = h[i][2];
+        }
+    }
+}
+
 void fm_scalar_winograd_input(float *v, ptrdiff_t plane, const float *const pixels[16], int channels)
 {
     for (int c = 0; c < channels; c++) {

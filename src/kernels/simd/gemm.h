@@ -67,6 +67,12 @@ static inline __attribute__((always_inline)) void finish_any(vf acc[MR][VF_PER_P
                              finish(vf_load(&spill[m][j]), ep, m, j, columns - j));
         return;
     }
+    if (rows == MR && columns == nv * VF && c && !ep->bias && !ep->gamma && !ep->residual &&
+        !ep->row_scale && ep->act == FM_ACT_NONE) { /* as scores are, whose sums are short */
+        UNROLL for (int m = 0; m < MR; m++)
+            UNROLL for (int v = 0; v < nv; v++) vf_store(c + m * ldc + v * VF, acc[m][v]);
+        return;
+    }
     UNROLL for (int v = 0; v < nv; v++) {
         const int j = v * VF, n = columns - j;
         const vf bias = !ep->bias ? vf_zero() : n >= VF ? vf_load(ep->bias + j)

@@ -37,28 +37,36 @@ static void layernorm(float *y, const float *x, const float *gamma, const float 
     }
 }
 
-static float softmax(float *x, float scale, int n)
+static float softmax(float *x, float scale, int n, float *top, float *sum)
 {
-    if (n <= 0) return 0.0f;
-    int tail = n % VF, whole = n - tail;
-    vf top = vf_set1(x[0]);
-    for (int i = 0; i < whole; i += VF) top = vf_max(top, vf_load(x + i));
-    float largest = vf_largest(top);
-    for (int i = whole; i < n; i++) largest = x[i] > largest ? x[i] : largest;
+    if (n <= 0) return 1.0f;
+    const int tail = n % VF, whole = n - tail;
+    vf t0 = vf_set1(*top), t1 = t0; /* two chains: one waits for itself */
+    int i = 0;
+    for (; i + 2 * VF <= whole; i += 2 * VF) {
+        t0 = vf_max(t0, vf_load(x + i));
+        t1 = vf_max(t1, vf_load(x + i + VF));
+    }
+    if (i < whole) t0 = vf_max(t0, vf_load(x + i));
+    float largest = vf_largest(vf_max(t0, t1));
+    for (i = whole; i < n; i++) largest = x[i] > largest ? x[i] : largest;
 
-    vf m = vf_set1(largest), k = vf_set1(scale), sum = vf_zero();
-    for (int i = 0; i < whole; i += VF) {
-        vf e = vf_exp(vf_mul(vf_sub(vf_load(x + i), m), k));
-        sum = vf_add(sum, e);
+    const vf m = vf_set1(largest), k = vf_set1(scale * 1.44269504f), least = vf_set1(-126.0f);
+    vf total = vf_zero();
+    for (i = 0; i < whole; i += VF) {
+        const vf e = vf_exp2(vf_max(least, vf_mul(vf_sub(vf_load(x + i), m), k)));
+        total = vf_add(total, e);
         vf_store(x + i, e);
     }
-    float rest = 0;
+    float rest = 0, e[VF];
     if (tail) {
-        float e[VF];
-        vf_store(e, vf_exp(vf_mul(vf_sub(vf_load_n(x + whole, tail), m), k)));
-        for (int i = 0; i < tail; i++) rest += x[whole + i] = e[i];
+        vf_store(e, vf_exp2(vf_max(least, vf_mul(vf_sub(vf_load_n(x + whole, tail), m), k))));
+        for (i = 0; i < tail; i++) rest += x[whole + i] = e[i];
     }
-    return vf_sum(sum) + rest;
+    vf_store(e, vf_exp2(vf_max(least, vf_mul(vf_sub(vf_set1(*top), m), k))));
+    *sum = *sum * e[0] + (vf_sum(total) + rest);
+    *top = largest;
+    return e[0];
 }
 
 /* A unary kernel from the expression of one vector `v`. */

@@ -29,11 +29,8 @@ static inline vf vf_round(vf a)
 {
     return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
-static inline vf vf_pow2(vf n) /* n integral, -126..127 */
-{
-    __m512i e = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
-    return _mm512_castsi512_ps(_mm512_slli_epi32(e, 23));
-}
+/* a * 2^n, n integral, -126..127 */
+static inline vf vf_times_pow2(vf a, vf n) { return _mm512_scalef_ps(a, n); }
 static inline float vf_sum(vf a) { return _mm512_reduce_add_ps(a); }
 static inline float vf_largest(vf a) { return _mm512_reduce_max_ps(a); }
 static inline vf vf_and_bits(vf a, uint32_t bits)

@@ -12,6 +12,44 @@ static inline void store_some(float *p, int left, vf v)
     else vf_store_n(p, left, v);
 }
 
+/* The same sums in the same order as the scalar ones: equal bits. */
+static inline void weights_block(float *u, ptrdiff_t plane, const vf g[9], int left)
+{
+    const vf half = vf_set1(0.5f);
+    vf h[4][3];
+    UNROLL for (int j = 0; j < 3; j++) {
+        h[0][j] = g[j];
+        h[1][j] = vf_mul(half, vf_add(vf_add(g[j], g[3 + j]), g[6 + j]));
+        h[2][j] = vf_mul(half, vf_add(vf_sub(g[j], g[3 + j]), g[6 + j]));
+        h[3][j] = g[6 + j];
+    }
+    UNROLL for (int i = 0; i < 4; i++) {
+        float *to = u + 4 * i * plane;
+        store_some(to, left, h[i][0]);
+        store_some(to + plane, left, vf_mul(half, vf_add(vf_add(h[i][0], h[i][1]), h[i][2])));
+        store_some(to + 2 * plane, left, vf_mul(half, vf_add(vf_sub(h[i][0], h[i][1]), h[i][2])));
+        store_some(to + 3 * plane, left, h[i][2]);
+    }
+}
+
+static void winograd_weights(float *u, ptrdiff_t plane, const void *w, enum fm_dtype type, ptrdiff_t ld,
+                             int channels)
+{
+    int c = 0;
+    vf g[9];
+    for (; c + VF <= channels; c += VF) {
+        UNROLL for (int j = 0; j < 9; j++) g[j] = load_weights(w, type, j * ld + c);
+        weights_block(u + c, plane, g, VF);
+    }
+    if (c == channels) return;
+    for (int j = 0; j < 9; j++) {
+        float rest[VF] = {0};
+        for (int i = 0; c + i < channels; i++) rest[i] = fm_weight(w, type, j * ld + c + i);
+        g[j] = vf_load(rest);
+    }
+    weights_block(u + c, plane, g, channels - c);
+}
+
 static void winograd_input(float *v, ptrdiff_t plane, const float *const pixels[16], int channels)
 {
     for (int c = 0; c < channels; c += VF) {
