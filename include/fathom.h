@@ -51,7 +51,8 @@ extern "C" {
 
 /* Numbers are stable. `fathom` (the command) exits with 0, or with the tens digit of these:
  * 1 argument, 2 file or format, 3 model, 4 memory, 5 picture; 6 some of several inputs failed;
- * 7 `fathom diff` found more than it was allowed. */
+ * 7 `fathom diff` found more than it was allowed; 8 cancelled, which only programs over the library
+ * see: the command ends by the signal that stopped it. */
 typedef enum fathom_status {
     FATHOM_OK = 0,
     FATHOM_E_ARGUMENT = 10,  /* a bad argument or option */
@@ -64,7 +65,8 @@ typedef enum fathom_status {
     FATHOM_E_NUMERIC = 31,   /* a stage produced NaN or infinity */
     FATHOM_E_MEMORY = 40,    /* out of memory */
     FATHOM_E_IMAGE = 50,     /* a picture could not be decoded */
-    FATHOM_E_TOO_LARGE = 51  /* a size is over its limit */
+    FATHOM_E_TOO_LARGE = 51, /* a size is over its limit */
+    FATHOM_E_CANCELLED = 80  /* fathom_session_cancel ended the run */
 } fathom_status;
 
 typedef struct fathom_error {
@@ -151,12 +153,28 @@ FATHOM_API const char *fathom_model_config_line(const fathom_model *model, size_
 typedef struct fathom_image { /* 8-bit RGB, row-major, no padding, upright (EXIF applied) */
     int width, height;
     uint8_t *rgb; /* owned by the image when filled by fathom_image_load */
+    /* The picture that this stands for, when it was decoded smaller (see `enough`), else 0: the size of
+     * its depth map, and what the network's size follows from. */
+    int full_width, full_height;
 } fathom_image;
+
+/* Who decodes JPEGs. Their results differ by a few of 255 in a few pixels, as the standard allows. */
+typedef enum fathom_decoder {
+    FATHOM_DECODER_STB = 0, /* stb_image, in every build */
+    FATHOM_DECODER_TURBO    /* libjpeg-turbo, faster; four components are stb_image's all the same */
+} fathom_decoder;
+
+/* "libjpeg-turbo 2.1.5"; NULL when this build does not have the decoder. */
+FATHOM_API const char *fathom_decoder_version(fathom_decoder decoder);
 
 typedef struct fathom_image_options {
     uint64_t max_pixels;   /* refuse larger pictures before decoding; default 268435456 */
     uint8_t background[3]; /* transparent pixels are composited on this; default black */
     int ignore_exif;       /* 1: keep the stored orientation */
+    fathom_decoder decoder;
+    /* Not 0: libjpeg-turbo may decode at 1/2, 1/4 or 1/8 of the size, in much less time, as long as the
+     * shorter side keeps this many pixels. */
+    int enough;
 } fathom_image_options;
 
 /* Reads JPEG, PNG, BMP, TGA, PNM or the first frame of a GIF. 16-bit pictures are rounded to 8. */
@@ -166,6 +184,13 @@ FATHOM_API fathom_status fathom_image_load(fathom_image *image, const char *path
 FATHOM_API fathom_status fathom_image_load_memory(fathom_image *image, const void *bytes,
                                                   size_t size, const fathom_image_options *opt,
                                                   fathom_error *err);
+
+/* What loading these bytes will take, from the picture's header: the size that the picture will have
+ * (after EXIF; its full size), and at most how many bytes of memory beside those given, the picture included. Any of
+ * the three may be NULL. Refuses what loading would refuse for its size. */
+FATHOM_API fathom_status fathom_image_measure(const void *bytes, size_t size,
+                                              const fathom_image_options *opt, int *width,
+                                              int *height, size_t *memory, fathom_error *err);
 
 FATHOM_API void fathom_image_free(fathom_image *image);
 
@@ -223,6 +248,9 @@ typedef struct fathom_session_info {
     size_t used_bytes;         /* high-water mark of the runs so far; equals planned after one */
 } fathom_session_info;
 
+/* The threads of a session whose options do not say: the cores that this process may use. */
+FATHOM_API int fathom_default_threads(void);
+
 /* Plans and allocates everything for pictures of width x height pixels (or any other size with the
  * same network size). No later call on the session allocates, but for fathom_session_run's map. */
 FATHOM_API fathom_status fathom_session_create(fathom_session **session, const fathom_model *model,
@@ -230,11 +258,16 @@ FATHOM_API fathom_status fathom_session_create(fathom_session **session, const f
                                                const fathom_session_options *opt,
                                                fathom_error *err);
 
+/* The planned_bytes that such a session would have, without making one. */
+FATHOM_API fathom_status fathom_session_plan_bytes(const fathom_model *model, int width, int height,
+                                                   const fathom_session_options *opt, size_t *bytes,
+                                                   fathom_error *err);
+
 FATHOM_API void fathom_session_destroy(fathom_session **session);
 
 FATHOM_API void fathom_session_get_info(const fathom_session *session, fathom_session_info *info);
 
-/* Picture in, depth map of the picture's size out. If map->values is NULL it is allocated (release
+/* Picture in, depth map of the picture's (full) size out. If map->values is NULL it is allocated (release
  * with fathom_map_free); else it is taken as the caller's buffer of width * height floats. */
 FATHOM_API fathom_status fathom_session_run(fathom_session *session, const fathom_image *image,
                                             fathom_map *map, fathom_error *err);
@@ -243,6 +276,12 @@ FATHOM_API fathom_status fathom_session_run(fathom_session *session, const fatho
  * net_width] out. Both are the caller's. */
 FATHOM_API fathom_status fathom_session_run_tensor(fathom_session *session, const float *input,
                                                    float *output, fathom_error *err);
+
+/* From any thread, any number of times, as long as the session lives: the run in progress returns
+ * FATHOM_E_CANCELLED within a stage, with nothing allocated and the contents of buffers undefined.
+ * When none is in progress, the next one returns so at once. A run that returns takes the request
+ * with it: the one after it runs. */
+FATHOM_API void fathom_session_cancel(fathom_session *session);
 
 /* A part of a run, of a session with the option `profile`. */
 typedef struct fathom_part {
@@ -296,6 +335,7 @@ typedef enum fathom_format {
 typedef struct fathom_write_options {
     fathom_format format;
     int reverse_color; /* FATHOM_FORMAT_COLOR: near is cold */
+    int png_level;     /* 1 (fast) to 9 (small); 0: the default, 1; -1: PNGs are not compressed */
 } fathom_write_options;
 
 /* How integer codes stand for values: value = offset + scale * code. Codes below first_code are

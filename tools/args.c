@@ -113,10 +113,20 @@ static bool complain_value(const struct arg *arg, const char *value)
         complain("--%s \"%s\": a colour as six hexadecimal digits was expected, such as ffffff",
                  arg->name, value);
         break;
+    case ARG_LIST:
+        complain("--%s is empty, or given more than %d times", arg->name, ARG_LIST_MOST);
+        break;
     case ARG_FLAG:
     case ARG_TEXT: complain("--%s: the value is empty, a name was expected", arg->name); break;
     }
     return false;
+}
+
+static bool add_to_list(struct arg_list *list, const char *value)
+{
+    if (!*value || list->count == ARG_LIST_MOST) return false;
+    list->item[list->count++] = value;
+    return true;
 }
 
 static bool set_value(const struct arg *arg, const char *value)
@@ -131,6 +141,7 @@ static bool set_value(const struct arg *arg, const char *value)
         *(const char **)arg->target = value;
         good = *value != 0;
         break;
+    case ARG_LIST: good = add_to_list(arg->target, value); break;
     case ARG_INT:
         good = args_number(value, arg->min, arg->max, &number);
         if (good) *(int *)arg->target = (int)number;

@@ -10,7 +10,8 @@
  *     if (!args_parse(table, "depth", &argc, argv, &code)) return code;
  *
  * Accepted are --name VALUE, --name=VALUE, -n VALUE, -nVALUE, flags together (-qt2), "--" as the
- * end of options and "-" as an operand. An option given twice: the last one counts. */
+ * end of options and "-" as an operand. An option given twice: the last one counts,
+ * but for lists. */
 #ifndef TOOLS_ARGS_H
 #define TOOLS_ARGS_H
 
@@ -24,7 +25,15 @@ enum arg_kind {
     ARG_COUNT,  /* target: uint64_t, within min and max */
     ARG_REAL,   /* target: double, within min and max */
     ARG_CHOICE, /* target: int, 1 for the first of `choices` */
-    ARG_COLOR   /* target: uint8_t[3], from RRGGBB */
+    ARG_COLOR,  /* target: uint8_t[3], from RRGGBB */
+    ARG_LIST    /* target: struct arg_list; every value that is given counts */
+};
+
+enum { ARG_LIST_MOST = 64 };
+
+struct arg_list {
+    const char *item[ARG_LIST_MOST]; /* borrowed from argv */
+    int count;
 };
 
 struct arg {

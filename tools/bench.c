@@ -12,10 +12,11 @@
 #include "commands.h"
 #include "default_model.h"
 #include "message.h"
+#include "options.h"
+#include "report.h"
 #include "stream.h"
 
 enum { MAX_SIDE = 16384, MAX_RUNS = 10000, RUNS = 10 };
-enum { PRECISION_F32 = 1, PRECISION_FP32, PRECISION_BF16, PRECISION_INT8 }; /* choices below */
 
 struct bench_options {
     const char *model, *size; /* "518" or "518x686", height x width */
@@ -38,7 +39,9 @@ static bool parse(struct bench_options *opt, int *argc, char **argv, int *code)
         {"no-roofline", 0, ARG_FLAG, &opt->no_roofline, 0, 0, NULL},
         {0},
     };
-    return args_parse(table, "bench", argc, argv, code);
+    const bool good = args_parse(table, "bench", argc, argv, code);
+    if (opt->precision > 1) opt->precision--; /* two words for f32 */
+    return good;
 }
 
 /* ---- the network's size ---- */
@@ -176,15 +179,12 @@ static int run_throughput(const struct bench_options *opt, const struct bench_pl
 
 static int run_model(const struct bench_options *opt)
 {
-    static const char *const precisions[] = {"f32", "f32", "f32", "bf16", "int8"};
     fathom_error err = {0};
     struct bench_plan plan = {.model_path = opt->model, .runs = opt->runs};
-    plan.precision = precisions[opt->precision];
     plan.talk = isatty(STDERR_FILENO);
     plan.how.threads = opt->threads;
     plan.how.gemm = opt->gemm == 2 ? FATHOM_GEMM_OPENBLAS : FATHOM_GEMM_DEFAULT;
-    if (opt->precision == PRECISION_BF16) plan.how.precision = FATHOM_PRECISION_BF16;
-    if (opt->precision == PRECISION_INT8) plan.how.precision = FATHOM_PRECISION_INT8;
+    if (opt->precision) plan.how.precision = (fathom_precision)(opt->precision - 1);
     const double start = stream_seconds();
     if (fathom_model_open(&plan.model, opt->model, &err) != FATHOM_OK) {
         complain_about(opt->model, &err);
@@ -192,14 +192,9 @@ static int run_model(const struct bench_options *opt)
     }
     plan.open_seconds = stream_seconds() - start;
     fathom_model_get_info(plan.model, &plan.info);
-    if (plan.info.quantized && opt->precision && opt->precision != PRECISION_INT8) {
-        complain("--precision %s: %s is quantised and runs in int8 only; leave it out, or take the "
-                 "model that it was made of", plan.precision, plan.info.name);
-        fathom_model_close(&plan.model);
-        return EXIT_ARGUMENT;
-    }
-    if (plan.info.quantized) plan.precision = precisions[PRECISION_INT8];
-    int code = plan_size(&plan, opt->size, &err);
+    plan.precision = precision_name(plan.info.quantized ? FATHOM_PRECISION_INT8 : plan.how.precision);
+    int code = options_check_precision(opt->precision, &plan.info);
+    if (code == EXIT_FINE) code = plan_size(&plan, opt->size, &err);
     if (code == EXIT_FINE) code = make_picture(&plan);
     if (code == EXIT_FINE)
         code = opt->throughput ? run_throughput(opt, &plan) : run_stages(opt, &plan);

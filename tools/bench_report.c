@@ -7,6 +7,7 @@
 
 #include "json.h"
 #include "message.h"
+#include "report.h"
 
 /* ---- what both say ---- */
 
@@ -24,13 +25,6 @@ static const char *cpu_name(char name[128])
     }
     if (file) fclose(file);
     return name;
-}
-
-static const char *precision_name(const fathom_session_info *session)
-{
-    return session->precision == FATHOM_PRECISION_F32    ? "f32"
-           : session->precision == FATHOM_PRECISION_BF16 ? "bf16"
-                                                         : "int8";
 }
 
 static const char *gemm_name(const struct bench_plan *plan)
@@ -107,8 +101,8 @@ static void print_head(const struct bench_plan *plan, const fathom_session_info 
     printf("model      ");
     print_name(stdout, plan->info.name);
     printf(", network %dx%d (height x width), picture %dx%d, %s%s, gemm %s\n", plan->net_height,
-           plan->net_width, plan->picture.height, plan->picture.width, precision_name(session),
-           strcmp(plan->precision, precision_name(session)) ? " (the CPU lacks what was asked for)" : "",
+           plan->net_width, plan->picture.height, plan->picture.width, precision_name(session->precision),
+           strcmp(plan->precision, precision_name(session->precision)) ? " (the CPU lacks what was asked for)" : "",
            gemm_name(plan));
 }
 
@@ -228,7 +222,7 @@ static void json_head(struct json *json, const struct bench_plan *plan,
     json_integer(json, "width", (uint64_t)plan->picture.width);
     json_close(json, '}');
     json_integer(json, "threads", (uint64_t)session->threads);
-    json_text(json, "precision", precision_name(session));
+    json_text(json, "precision", precision_name(session->precision));
     json_text(json, "gemm", gemm_name(plan));
     json_integer(json, "runs", (uint64_t)plan->runs);
 }

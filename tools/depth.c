@@ -3,7 +3,8 @@
  *
  * Order of work: the arguments, the names of all outputs, the model, then one picture after the
  * other. What is wrong with the first three is said before any picture is touched; what is wrong
- * with one picture does not stop the others. */
+ * with one picture does not stop the others. Folders, lists, and whoever asks for more than one session
+ * at a time are batch.c's. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <math.h>
@@ -11,25 +12,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "args.h"
+#include "batch.h"
 #include "commands.h"
 #include "default_model.h"
 #include "message.h"
+#include "options.h"
 #include "outputs.h"
 #include "report.h"
 #include "stream.h"
-
-static const char *const precision_names[] = {"f32", "bf16", "int8"};
-static const double default_max_depth = 100; /* metres, for --metres --scale */
-
-struct depth_options {
-    const char *model, *out, *unit;
-    int size, threads, format, gemm, precision;
-    bool json, quiet, metres, no_exif, reverse_color;
-    double scale, shift, max_depth; /* NaN when not given */
-    uint64_t max_pixels;
-    uint8_t background[3];
-};
 
 struct run { /* what stays from one picture to the next */
     const struct depth_options *opt;
@@ -40,38 +30,6 @@ struct run { /* what stays from one picture to the next */
     FILE *json; /* NULL without --json */
     bool talk;  /* a person reads stderr */
 };
-
-/* ---- arguments ---- */
-
-static bool parse(struct depth_options *opt, int *argc, char **argv, int *code)
-{
-    int unit = 0;
-    *opt = (struct depth_options){.scale = NAN, .shift = NAN, .max_depth = NAN};
-    const struct arg table[] = {
-        {"model", 'm', ARG_TEXT, &opt->model, 0, 0, NULL},
-        {"out", 'o', ARG_TEXT, &opt->out, 0, 0, NULL},
-        {"size", 0, ARG_INT, &opt->size, 1, 16384, NULL},
-        {"threads", 't', ARG_INT, &opt->threads, 1, 1024, NULL},
-        {"format", 0, ARG_CHOICE, &opt->format, 0, 0, FORMAT_NAMES},
-        {"json", 0, ARG_FLAG, &opt->json, 0, 0, NULL},
-        {"quiet", 'q', ARG_FLAG, &opt->quiet, 0, 0, NULL},
-        {"gemm", 0, ARG_CHOICE, &opt->gemm, 0, 0, "fathom openblas"},
-        {"precision", 0, ARG_CHOICE, &opt->precision, 0, 0, "f32 bf16 int8"},
-        {"metres", 0, ARG_FLAG, &opt->metres, 0, 0, NULL},
-        {"unit", 0, ARG_CHOICE, &unit, 0, 0, "m"},
-        {"scale", 0, ARG_REAL, &opt->scale, 1e-30, 1e30, NULL},
-        {"shift", 0, ARG_REAL, &opt->shift, -1e30, 1e30, NULL},
-        {"max-depth", 0, ARG_REAL, &opt->max_depth, 1e-6, 1e9, NULL},
-        {"max-pixels", 0, ARG_COUNT, &opt->max_pixels, 1, 1e12, NULL},
-        {"background", 0, ARG_COLOR, opt->background, 0, 0, NULL},
-        {"no-exif", 0, ARG_FLAG, &opt->no_exif, 0, 0, NULL},
-        {"reverse-color", 0, ARG_FLAG, &opt->reverse_color, 0, 0, NULL},
-        {0},
-    };
-    if (!args_parse(table, "depth", argc, argv, code)) return false;
-    opt->metres = opt->metres || unit == 1;
-    return true;
-}
 
 static int check_inputs(int argc, char **argv)
 {
@@ -90,57 +48,13 @@ static int check_inputs(int argc, char **argv)
     return argc > 0 && streams < 2 ? EXIT_FINE : EXIT_ARGUMENT;
 }
 
-static int check_options(const struct depth_options *opt)
-{
-    if (!opt->metres && !(isnan(opt->scale) && isnan(opt->shift) && isnan(opt->max_depth))) {
-        complain("--%s does nothing without --metres; pass both or neither",
-                 !isnan(opt->scale) ? "scale" : !isnan(opt->shift) ? "shift" : "max-depth");
-        return EXIT_ARGUMENT;
-    }
-    if (opt->reverse_color && opt->format != FATHOM_FORMAT_COLOR) {
-        complain("--reverse-color does nothing without --format color; pass both or neither");
-        return EXIT_ARGUMENT;
-    }
-    return EXIT_FINE;
-}
-
-/* --metres against what the model gives: known before any picture is run. */
-static int check_units(const struct depth_options *opt, const fathom_model_info *info)
-{
-    if (!opt->metres) return EXIT_FINE;
-    bool given = !isnan(opt->scale) || !isnan(opt->shift) || !isnan(opt->max_depth);
-    if (info->kind == FATHOM_KIND_METRIC && given) {
-        complain("%s is a metric model: its maps are in metres already; leave --scale, --shift and "
-                 "--max-depth out",
-                 info->name);
-        return EXIT_ARGUMENT;
-    }
-    if (info->kind != FATHOM_KIND_METRIC && isnan(opt->scale)) {
-        complain("--metres: %s gives relative inverse depth, which has no scale; pass the "
-                 "picture's own --scale S and --shift T, or use a metric model",
-                 info->name);
-        return EXIT_ARGUMENT;
-    }
-    return EXIT_FINE;
-}
-
-/* What the library takes for the default here, a person asked for by name. */
-static int check_precision(const struct depth_options *opt, const fathom_model_info *info)
-{
-    if (!info->quantized || opt->precision == 0 || opt->precision == 3) return EXIT_FINE;
-    complain("--precision %s: %s is quantised and runs in int8 only; leave it out, or take the model "
-             "that it was made of", opt->precision == 1 ? "f32" : "bf16", info->name);
-    return EXIT_ARGUMENT;
-}
-
 /* ---- one picture ---- */
 
 static fathom_status load(const struct run *run, const char *input, fathom_image *image,
                           fathom_error *err)
 {
     const struct depth_options *opt = run->opt;
-    fathom_image_options how = {.max_pixels = opt->max_pixels, .ignore_exif = opt->no_exif};
-    memcpy(how.background, opt->background, sizeof how.background);
+    fathom_image_options how = options_of_image(opt, &run->info);
     if (strcmp(input, "-") != 0) return fathom_image_load(image, input, &how, err);
     void *bytes = NULL;
     size_t size = 0;
@@ -155,9 +69,11 @@ static fathom_status load(const struct run *run, const char *input, fathom_image
 static fathom_status plan(struct run *run, const fathom_image *image, fathom_error *err)
 {
     const struct depth_options *opt = run->opt;
+    const int full_width = image->full_width ? image->full_width : image->width;
+    const int full_height = image->full_height ? image->full_height : image->height;
     int width, height;
-    fathom_status status = fathom_model_network_size(run->model, image->width, image->height,
-                                                     opt->size, &width, &height, err);
+    fathom_status status = fathom_model_network_size(run->model, full_width, full_height, opt->size,
+                                                     &width, &height, err);
     if (status != FATHOM_OK) return status;
     if (run->session) {
         fathom_session_info info;
@@ -165,28 +81,22 @@ static fathom_status plan(struct run *run, const fathom_image *image, fathom_err
         if (info.net_width == width && info.net_height == height) return FATHOM_OK;
     }
     fathom_session_destroy(&run->session);
-    fathom_session_options how = {.threads = opt->threads, .size = opt->size};
-    how.precision = opt->precision ? (fathom_precision)(opt->precision - 1) : FATHOM_PRECISION_F32;
-    how.gemm = opt->gemm == 2 ? FATHOM_GEMM_OPENBLAS : FATHOM_GEMM_DEFAULT;
-    return fathom_session_create(&run->session, run->model, image->width, image->height, &how, err);
+    fathom_session_options how = options_of_session(opt);
+    return fathom_session_create(&run->session, run->model, full_width, full_height, &how, err);
 }
 
 static fathom_status compute(struct run *run, const fathom_image *image, fathom_map *map,
                              fathom_error *err)
 {
-    const struct depth_options *opt = run->opt;
     fathom_status status = fathom_session_run(run->session, image, map, err);
-    if (status != FATHOM_OK || !opt->metres) return status;
-    double max_depth = isnan(opt->max_depth) ? default_max_depth : opt->max_depth;
-    return fathom_map_to_metres(map, isnan(opt->scale) ? 0 : opt->scale,
-                                isnan(opt->shift) ? 0 : opt->shift, max_depth, err);
+    return status ? status : options_apply_units(run->opt, map, err);
 }
 
 /* `path` is NULL for standard output. */
 static fathom_status write_map(const struct run *run, const fathom_map *map, const char *path,
                                struct result *result, fathom_error *err)
 {
-    fathom_write_options how = {run->format, run->opt->reverse_color};
+    const fathom_write_options how = options_of_writing(run->opt, run->format);
     fathom_status status;
     double start = stream_seconds();
     if (path) {
@@ -204,20 +114,19 @@ static fathom_status write_map(const struct run *run, const fathom_map *map, con
     return status;
 }
 
-static void describe(const struct run *run, const fathom_image *image, const fathom_map *map,
-                     struct result *result)
+static void describe(const struct run *run, const fathom_map *map, struct result *result)
 {
     fathom_session_info session;
     fathom_session_get_info(run->session, &session);
     result->format = run->format;
     result->kind = map->kind;
-    result->width = image->width;
-    result->height = image->height;
+    result->width = map->width;
+    result->height = map->height;
     result->net_width = session.net_width;
     result->net_height = session.net_height;
     result->threads = session.threads;
     result->cpu = session.cpu;
-    result->precision = precision_names[session.precision];
+    result->precision = precision_name(session.precision);
     result->min = result->max = (double)map->values[0];
     size_t count = (size_t)map->width * (size_t)map->height;
     for (size_t i = 1; i < count; i++) {
@@ -239,7 +148,7 @@ static fathom_status process(struct run *run, const char *input, const char *pat
     if (status == FATHOM_OK) status = compute(run, &image, &map, err);
     result->network = stream_seconds() - start;
     if (status == FATHOM_OK) {
-        describe(run, &image, &map, result);
+        describe(run, &map, result);
         status = write_map(run, &map, path, result, err);
     }
     fathom_map_free(&map);
@@ -275,15 +184,6 @@ static int process_all(struct run *run, char **inputs, const struct outputs *out
     return failed && outputs->count > 1 ? EXIT_SOME_FAILED : code;
 }
 
-/* Shown also when no person reads stderr: a script's log is where the question comes up later. */
-static void note_licence(const fathom_model_info *info)
-{
-    if (!strstr(info->licence, "NC")) return;
-    fputs("note: weights licence ", stderr);
-    print_name(stderr, info->licence);
-    fputs(": non-commercial use only\n", stderr);
-}
-
 static int run_model(const struct depth_options *opt, char **inputs, const struct outputs *outputs)
 {
     struct run run = {.opt = opt, .format = outputs->format};
@@ -295,10 +195,10 @@ static int run_model(const struct depth_options *opt, char **inputs, const struc
         return exit_code_of(err.status);
     }
     fathom_model_get_info(run.model, &run.info);
-    int code = check_units(opt, &run.info);
-    if (code == EXIT_FINE) code = check_precision(opt, &run.info);
+    int code = options_check_units(opt, &run.info);
+    if (code == EXIT_FINE) code = options_check_precision(opt->precision, &run.info);
     if (code == EXIT_FINE) code = outputs_create_directory(outputs);
-    if (code == EXIT_FINE && !opt->quiet) note_licence(&run.info);
+    if (code == EXIT_FINE && !opt->quiet) options_note_licence(&run.info);
     if (code == EXIT_FINE) code = process_all(&run, inputs, outputs);
     fathom_session_destroy(&run.session);
     fathom_model_close(&run.model);
@@ -311,13 +211,16 @@ int command_depth(int argc, char **argv)
     struct outputs outputs;
     char default_model[DEFAULT_MODEL_PATH];
     int code;
-    if (!parse(&opt, &argc, argv, &code)) return code;
-    if ((code = check_inputs(argc, argv)) != EXIT_FINE) return code;
-    if ((code = check_options(&opt)) != EXIT_FINE) return code;
+    if (!options_parse(&opt, &argc, argv, &code)) return code;
+    bool many = batch_is_meant(&opt, argc, argv);
+    if (!(opt.list && argc == 0) && (code = check_inputs(argc, argv)) != EXIT_FINE) return code;
+    if ((code = options_check(&opt)) != EXIT_FINE) return code;
+    if ((code = options_choose_decoder(&opt, many)) != EXIT_FINE) return code;
     if (!opt.model) {
         if (!default_model_find(default_model)) return default_model_complain();
         opt.model = default_model;
     }
+    if (many) return batch_run(&opt, argv, argc);
     struct output_request request = {opt.out, (fathom_format)opt.format, opt.model, argv,
                                      (size_t)argc};
     if ((code = outputs_plan(&outputs, &request)) != EXIT_FINE) return code;

@@ -24,6 +24,16 @@ static int utf8_length(const unsigned char *s)
     return length;
 }
 
+bool json_is_utf8(const char *text)
+{
+    for (const unsigned char *s = (const unsigned char *)text; *s;) {
+        int length = utf8_length(s);
+        if (length == 0) return false;
+        s += length;
+    }
+    return true;
+}
+
 static void write_escaped(FILE *out, unsigned char c)
 {
     switch (c) {
@@ -96,6 +106,14 @@ void json_text(struct json *json, const char *key, const char *text)
     write_string(json->out, text);
 }
 
+void json_hex(struct json *json, const char *key, const char *text)
+{
+    write_lead(json, key);
+    putc('"', json->out);
+    for (const unsigned char *s = (const unsigned char *)text; *s; s++) fprintf(json->out, "%02x", *s);
+    putc('"', json->out);
+}
+
 void json_text_or_null(struct json *json, const char *key, const char *text)
 {
     if (text)
@@ -123,6 +141,12 @@ void json_integer(struct json *json, const char *key, uint64_t value)
 {
     write_lead(json, key);
     fprintf(json->out, "%" PRIu64, value);
+}
+
+void json_signed(struct json *json, const char *key, int64_t value)
+{
+    write_lead(json, key);
+    fprintf(json->out, "%" PRId64, value);
 }
 
 void json_boolean(struct json *json, const char *key, bool value)

@@ -70,6 +70,12 @@ void progress_show(size_t index, size_t total, const char *name)
     progress_shown = true;
 }
 
+void progress_line_begin(int live)
+{
+    progress_clear();
+    progress_shown = live;
+}
+
 void progress_clear(void)
 {
     if (progress_shown) fputs("\r\033[K", stderr);

@@ -42,4 +42,7 @@ void print_name(FILE *out, const char *name);
 void progress_show(size_t index, size_t total, const char *name);
 void progress_clear(void);
 
+/* Clears it and begins another, which the caller prints; with `live` it will be replaced in turn. */
+void progress_line_begin(int live);
+
 #endif

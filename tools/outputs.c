@@ -27,6 +27,11 @@ const char *format_name(fathom_format format)
     return formats[format].name;
 }
 
+const char *format_extension(fathom_format format)
+{
+    return formats[format].extension;
+}
+
 /* ---- names ---- */
 
 static bool is_directory(const char *path)

@@ -40,6 +40,7 @@ int outputs_create_directory(const struct outputs *outputs);
 void outputs_free(struct outputs *outputs);
 
 const char *format_name(fathom_format format); /* "png", "pfm", "npy", "color" */
+const char *format_extension(fathom_format format); /* ".png", ... */
 
 #define FORMAT_NAMES "png pfm npy color" /* in the order of fathom_format, from PNG16 */
 

@@ -36,6 +36,12 @@ const char *kind_words(fathom_kind kind)
                                         : "unknown (the file does not say what its values mean)";
 }
 
+const char *precision_name(fathom_precision precision)
+{
+    static const char *const names[] = {"f32", "bf16", "int8"};
+    return names[precision];
+}
+
 void report_line(FILE *out, const struct result *result)
 {
     print_name(out, result->input);

@@ -31,4 +31,6 @@ const char *kind_unit(fathom_kind kind);      /* "relative", "m" */
 const char *kind_larger_is(fathom_kind kind); /* "nearer", "farther" */
 const char *kind_words(fathom_kind kind);     /* a phrase; never NULL */
 
+const char *precision_name(fathom_precision precision);
+
 #endif

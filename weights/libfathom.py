@@ -24,7 +24,8 @@ class Error(c.Structure):
 
 
 class Image(c.Structure):
-    _fields_ = [("width", c.c_int), ("height", c.c_int), ("rgb", c.c_void_p)]
+    _fields_ = [("width", c.c_int), ("height", c.c_int), ("rgb", c.c_void_p), ("full_width", c.c_int),
+                ("full_height", c.c_int)]
 
 
 class Map(c.Structure):

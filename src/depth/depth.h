@@ -63,6 +63,7 @@ struct fm_png_text {
 struct fm_png {
     int width, height;
     int bits, channels; /* 16 and 1, or 8 and 3 */
+    int level;          /* as fathom_write_options.png_level */
     int texts;
     struct fm_png_text text[FM_PNG_TEXTS];
     void (*row)(const void *user, int y, unsigned char *row); /* fills one row, big-endian */

@@ -64,7 +64,7 @@ fathom_status fm_encode_color(const fathom_map *map, const fathom_write_options 
         palette.high = fmax(palette.high, v);
     }
     struct fm_png png = {.width = map->width, .height = map->height, .bits = 8, .channels = 3,
-                         .row = fill_row, .user = &palette};
+                         .level = opt->png_level, .row = fill_row, .user = &palette};
     fm_png_add(&png, "Description", "Depth map in false colours, for looking only: near is %s",
                opt->reverse_color ? "dark" : "bright");
     fm_png_add_origin(&png, map);

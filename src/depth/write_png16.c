@@ -51,7 +51,6 @@ static void fill_row(const void *user, int y, unsigned char *row)
 fathom_status fm_encode_png16(const fathom_map *map, const fathom_write_options *opt,
                               struct fm_bytes *out, fathom_encoding *encoding, fathom_error *err)
 {
-    (void)opt;
     size_t n = (size_t)map->width * (size_t)map->height;
     float low = map->values[0], high = low;
     for (size_t i = 1; i < n; i++) {
@@ -70,7 +69,7 @@ fathom_status fm_encode_png16(const fathom_map *map, const fathom_write_options 
 
     char number[32];
     struct fm_png png = {.width = map->width, .height = map->height, .bits = 16, .channels = 1,
-                         .row = fill_row, .user = &codes};
+                         .level = opt->png_level, .row = fill_row, .user = &codes};
     fm_png_add(&png, "Description", "%s",
                metric ? "Depth map: metres along the optical axis, larger is farther"
                       : "Relative inverse depth map: larger is nearer, not metres");

@@ -17,6 +17,7 @@ struct fathom_session {
     int net_width, net_height;
     struct fm_profile profile; /* its table in the arena */
     float *pos; /* in the arena: position embedding of this geometry, for the session's life */
+    atomic_int cancel; /* set by any thread, taken by the run that returns */
 };
 
 enum { MAX_THREADS = 1024 };
@@ -34,7 +35,18 @@ static void run_network(struct fathom_session *s, const float *input, float *out
     fm_arena_release(&s->arena, mark);
 }
 
-/* Picture -> values [image height, image width]. While dry, image and values are NULL. */
+/* Of the picture that the image stands for. */
+static int map_width(const fathom_image *image)
+{
+    return image->full_width > 0 ? image->full_width : image->width;
+}
+
+static int map_height(const fathom_image *image)
+{
+    return image->full_height > 0 ? image->full_height : image->height;
+}
+
+/* Picture -> values [map height, map width]. While dry, image and values are NULL. */
 static fathom_status run_picture(struct fathom_session *s, const fathom_image *image, float *values,
                                  fathom_error *err)
 {
@@ -49,10 +61,10 @@ static fathom_status run_picture(struct fathom_session *s, const fathom_image *i
     fm_part_end(&s->context, "preprocess");
     run_network(s, input, output);
     fathom_status status = fm_postprocess(&s->context, &c->output, output, s->net_width,
-                                          s->net_height, values, image ? image->width : 1,
-                                          image ? image->height : 1, err);
+                                          s->net_height, values, image ? map_width(image) : 1,
+                                          image ? map_height(image) : 1, err);
     fm_part_end(&s->context, "postprocess");
-    if (image) fm_report(&s->context, "depth", values, 2, image->height, image->width, 1);
+    if (image) fm_report(&s->context, "depth", values, 2, map_height(image), map_width(image), 1);
     fm_arena_release(&s->arena, mark);
     return status;
 }
@@ -71,7 +83,8 @@ static fathom_status lay_out(struct fathom_session *s, fathom_error *err)
     return FATHOM_OK;
 }
 
-static fathom_status plan_and_allocate(struct fathom_session *s, fathom_error *err)
+/* The dry run: s->planned. */
+static fathom_status plan(struct fathom_session *s, fathom_error *err)
 {
     s->context.arena = &s->arena;
     s->context.dry = true;
@@ -88,6 +101,12 @@ static fathom_status plan_and_allocate(struct fathom_session *s, fathom_error *e
                        "can be addressed; use a smaller size", s->net_width, s->net_height);
     s->planned = s->arena.high_water;
     s->context.dry = false;
+    return FATHOM_OK;
+}
+
+static fathom_status plan_and_allocate(struct fathom_session *s, fathom_error *err)
+{
+    FM_TRY(plan(s, err));
     FM_TRY(fm_arena_init(&s->arena, s->planned, err));
     return lay_out(s, err);
 }
@@ -115,6 +134,26 @@ static fathom_status check_options(const fathom_session_options *opt, int quanti
     return FATHOM_OK;
 }
 
+/* All that needs no memory: from the options to the network's size. */
+static fathom_status settle(struct fathom_session *s, const fathom_model *model, int width,
+                            int height, const fathom_session_options *opt, fathom_error *err)
+{
+    FM_TRY(check_options(opt, model->config.quantized, err));
+    s->model = model;
+    s->context.threads = opt->threads ? opt->threads : fm_default_threads();
+    if (s->context.threads > MAX_THREADS) s->context.threads = MAX_THREADS;
+    s->context.gemm = opt->gemm;
+    s->context.on_stage = opt->on_stage;
+    s->context.user = opt->user;
+    if (opt->profile) s->context.profile = &s->profile;
+    s->size = opt->size;
+    FM_TRY(fm_cpu_kernels(&s->context.kernels, err));
+    s->context.bf16 = (opt->precision == FATHOM_PRECISION_BF16 || model->config.quantized) &&
+                      opt->gemm == FATHOM_GEMM_DEFAULT && s->context.kernels->has_bf16;
+    return fathom_model_network_size(model, width, height, s->size, &s->net_width, &s->net_height,
+                                     err);
+}
+
 fathom_status fathom_session_create(fathom_session **session, const fathom_model *model, int width,
                                     int height, const fathom_session_options *opt,
                                     fathom_error *err)
@@ -124,31 +163,46 @@ fathom_status fathom_session_create(fathom_session **session, const fathom_model
     if (!session || !model)
         return fm_fail(err, FATHOM_E_ARGUMENT, "fathom_session_create: NULL argument");
     if (!opt) opt = &defaults;
-    FM_TRY(check_options(opt, model->config.quantized, err));
     struct fathom_session *s = calloc(1, sizeof *s);
     if (!s) return fm_fail_memory(err, sizeof *s, "the session");
-    s->model = model;
-    s->context.threads = opt->threads ? opt->threads : fm_default_threads();
-    if (s->context.threads > MAX_THREADS) s->context.threads = MAX_THREADS;
-    s->context.gemm = opt->gemm;
-    s->context.on_stage = opt->on_stage;
-    s->context.user = opt->user;
-    if (opt->profile) s->context.profile = &s->profile;
-    s->size = opt->size;
-    fathom_status status = fm_cpu_kernels(&s->context.kernels, err);
+    fathom_status status = settle(s, model, width, height, opt, err);
     if (!status && opt->gemm == FATHOM_GEMM_OPENBLAS) status = fm_blas_load(err);
     if (!status) status = fm_team_create(&s->context.team, s->context.threads, err);
     if (!status && opt->gemm == FATHOM_GEMM_OPENBLAS) fm_blas_prepare(&s->context);
-    if (!status)
-        s->context.bf16 = (opt->precision == FATHOM_PRECISION_BF16 || model->config.quantized) &&
-                          opt->gemm == FATHOM_GEMM_DEFAULT && s->context.kernels->has_bf16;
-    if (!status)
-        status = fathom_model_network_size(model, width, height, s->size, &s->net_width,
-                                           &s->net_height, err);
     if (!status) status = plan_and_allocate(s, err);
+    s->context.cancel = &s->cancel;
     if (status) fathom_session_destroy(&s);
     *session = s;
     return status;
+}
+
+fathom_status fathom_session_plan_bytes(const fathom_model *model, int width, int height,
+                                        const fathom_session_options *opt, size_t *bytes,
+                                        fathom_error *err)
+{
+    static const fathom_session_options defaults;
+    struct fathom_session s = {0};
+    if (!model || !bytes)
+        return fm_fail(err, FATHOM_E_ARGUMENT, "fathom_session_plan_bytes: NULL argument");
+    FM_TRY(settle(&s, model, width, height, opt ? opt : &defaults, err));
+    FM_TRY(plan(&s, err));
+    *bytes = s.planned;
+    return FATHOM_OK;
+}
+
+int fathom_default_threads(void) { return fm_default_threads(); }
+
+void fathom_session_cancel(fathom_session *session)
+{
+    if (session) atomic_store(&session->cancel, 1);
+}
+
+/* What a run returns: the request to cancel goes with it. */
+static fathom_status finish(struct fathom_session *s, fathom_status status, fathom_error *err)
+{
+    if (!atomic_exchange(&s->cancel, 0)) return status;
+    return fm_fail(err, FATHOM_E_CANCELLED,
+                   "the run was cancelled by fathom_session_cancel: run the picture again");
 }
 
 void fathom_session_destroy(fathom_session **session)
@@ -194,15 +248,15 @@ fathom_status fathom_session_run_tensor(fathom_session *session, const float *in
     fm_report_start(&session->context);
     fm_part_start(&session->context);
     run_network(session, input, output);
-    return FATHOM_OK;
+    return finish(session, FATHOM_OK, err);
 }
 
 /* The map's description; its values are in place. */
 static void describe(const struct fathom_session *s, const fathom_image *image, fathom_map *map)
 {
     const struct fm_config *c = &s->model->config;
-    map->width = image->width;
-    map->height = image->height;
+    map->width = map_width(image);
+    map->height = map_height(image);
     map->kind = c->output.kind;
     map->net_width = s->net_width;
     map->net_height = s->net_height;
@@ -218,20 +272,24 @@ fathom_status fathom_session_run(fathom_session *session, const fathom_image *im
     int net_width, net_height;
     if (!session || !image || !image->rgb || !map)
         return fm_fail(err, FATHOM_E_ARGUMENT, "fathom_session_run: NULL argument");
-    FM_TRY(fathom_model_network_size(session->model, image->width, image->height, session->size,
-                                     &net_width, &net_height, err));
+    const int width = map_width(image), height = map_height(image);
+    if (image->width < 1 || image->height < 1)
+        return fm_fail(err, FATHOM_E_ARGUMENT, "a picture of %dx%d was given, at least 1x1 was expected",
+                       image->width, image->height);
+    FM_TRY(fathom_model_network_size(session->model, width, height, session->size, &net_width,
+                                     &net_height, err));
     if (net_width != session->net_width || net_height != session->net_height)
         return fm_fail(err, FATHOM_E_ARGUMENT,
                        "a picture of %dx%d needs a network input of %dx%d, this session is planned "
-                       "for %dx%d; create another session", image->width, image->height, net_width,
-                       net_height, session->net_width, session->net_height);
+                       "for %dx%d; create another session", width, height, net_width, net_height,
+                       session->net_width, session->net_height);
     float *values = map->values, *own = NULL;
     if (!values) {
-        size_t bytes = (size_t)image->width * (size_t)image->height * sizeof(float);
+        size_t bytes = (size_t)width * (size_t)height * sizeof(float);
         values = own = malloc(bytes);
         if (!own) return fm_fail_memory(err, bytes, "the depth map");
     }
-    fathom_status status = run_picture(session, image, values, err);
+    fathom_status status = finish(session, run_picture(session, image, values, err), err);
     if (status) {
         free(own);
         return status;

@@ -153,7 +153,7 @@ static void composite16(const uint16_t *from, uint8_t *to, size_t pixels,
  * What stb_image 2.27 does not check: that the file is complete, that its Huffman tables fit (it
  * would write behind its own), and that it does not repeat scans without end. */
 
-enum { DHT = 0xc4, RST0 = 0xd0, SOI = 0xd8, EOI = 0xd9, SOS = 0xda, TEM = 0x01 };
+enum { SOF0 = 0xc0, SOF2 = 0xc2, DHT = 0xc4, JPG = 0xc8, DAC = 0xcc, SOF15 = 0xcf, RST0 = 0xd0, SOI = 0xd8, EOI = 0xd9, SOS = 0xda, TEM = 0x01 };
 
 #define MAX_SCANS 500 /* ten are usual; each goes over the whole picture */
 
@@ -211,6 +211,21 @@ fathom_status fm_check_jpeg(const struct fm_source *source, fathom_error *err)
                    source->name, source->size);
 }
 
+/* Whether the JPEG is progressive, or comes in several scans: decoders then keep its coefficients. */
+static int has_scans(const struct fm_source *source)
+{
+    size_t at = 2;
+    int scans = 0;
+    for (int marker; (marker = next_marker(source, &at)) != -1;) {
+        if (marker == SOF2 || (marker == SOS && ++scans > 1)) return 1;
+        if (source->size - at < 2) return 0;
+        size_t length = (size_t)source->bytes[at] << 8 | source->bytes[at + 1];
+        if (length > source->size - at) return 0;
+        at += length;
+    }
+    return 0;
+}
+
 /* ---- decoding ------------------------------------------------------------------------------- */
 
 /* Decodes to width * height * 3 bytes at *rgb (to be released with stbi_image_free). */
@@ -238,16 +253,74 @@ static int decode(const struct fm_source *source, struct stream *s, int deep, fa
     return 1;
 }
 
-fathom_status fm_decode_stb(const struct fm_source *source, fathom_image *image, fathom_error *err)
+/* The declared size, checked against the limits. */
+static fathom_status read_info(const struct fm_source *source, int *width, int *height,
+                               int *channels, fathom_error *err)
 {
     struct stream s = {.bytes = source->bytes, .size = source->size};
-    int width = 0, height = 0, channels = 0;
     no_memory = 0;
-    if (!stbi_info_from_callbacks(&stream_calls, &s, &width, &height, &channels))
+    if (!stbi_info_from_callbacks(&stream_calls, &s, width, height, channels))
         return fail_stb(source, &s, err);
-    if (source->format == FM_BMP && height < 0 && height > INT_MIN)
-        height = -height; /* stored from the top down; decoding takes it so */
-    FM_TRY(fm_check_declared(source, width, height, err));
+    if (source->format == FM_BMP && *height < 0 && *height > INT_MIN)
+        *height = -*height; /* stored from the top down; decoding takes it so */
+    return fm_check_declared(source, *width, *height, err);
+}
+
+/* The size in the frame's header: stb_image's own reader of it also fills Huffman tables, which nobody has
+ * checked yet. */
+static fathom_status read_frame(const struct fm_source *source, int *width, int *height,
+                                fathom_error *err)
+{
+    const uint8_t *b = source->bytes;
+    size_t at = 2;
+    for (int m; (m = next_marker(source, &at)) != -1 && m != SOS && m != EOI;) {
+        const size_t left = source->size - at;
+        const size_t length = left < 2 ? 0 : (size_t)b[at] << 8 | b[at + 1];
+        if (length < 2 || length > left) break;
+        if (m >= SOF0 && m <= SOF15 && m != DHT && m != JPG && m != DAC && length >= 7) {
+            *height = b[at + 3] << 8 | b[at + 4];
+            *width = b[at + 5] << 8 | b[at + 6];
+            return fm_check_declared(source, *width, *height, err);
+        }
+        at += length;
+    }
+    return fm_fail(err, FATHOM_E_IMAGE,
+                   "%s: damaged or truncated JPEG: nothing in its %zu bytes says how large the picture "
+                   "is: copy it again",
+                   source->name, source->size);
+}
+
+/* stb_image 2.27 holds at a time (and libjpeg-turbo less), in bytes a pixel: a JPEG's planes, 16-bit coefficients of them when
+ * it is progressive, the result; a PNG's compressed data twice, its samples, the result; a GIF's
+ * canvas, background, history, indices and result; two of the result for the others. A margin of 64
+ * pixels a side is for the blocks at the border. */
+fathom_status fm_measure_stb(const struct fm_source *source, struct fm_measure *measure,
+                             fathom_error *err)
+{
+    int width = 0, height = 0, channels = 0;
+    FM_TRY(source->format == FM_JPEG ? read_frame(source, &width, &height, err)
+                                     : read_info(source, &width, &height, &channels, err));
+    const size_t pixels = ((size_t)width + 64) * ((size_t)height + 64);
+    struct stream s = {.bytes = source->bytes, .size = source->size};
+    size_t each = 8, more = 0;
+    switch (source->format) {
+    case FM_JPEG: each = 3 + 4 * (has_scans(source) ? 3 : 1); break;
+    case FM_PNG:
+        each = stbi_is_16_bit_from_callbacks(&stream_calls, &s) ? 16 : 8;
+        more = 2 * source->size;
+        break;
+    case FM_GIF: each = 14; break;
+    default: break;
+    }
+    *measure = (struct fm_measure){width, height, pixels * each + more};
+    return FATHOM_OK;
+}
+
+fathom_status fm_decode_stb(const struct fm_source *source, fathom_image *image, fathom_error *err)
+{
+    struct stream s = {0};
+    int width = 0, height = 0, channels = 0;
+    FM_TRY(read_info(source, &width, &height, &channels, err));
     if (raw_tga_is_short(source)) {
         s.starved = 1;
         return fail_stb(source, &s, err);

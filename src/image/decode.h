@@ -15,6 +15,8 @@ struct fm_source {
     enum fm_picture_format format;
     uint64_t max_pixels;
     uint8_t background[3];
+    fathom_decoder decoder;
+    int enough; /* as in fathom_image_options */
 };
 
 enum fm_picture_format fm_picture_format(const uint8_t *bytes, size_t size);
@@ -28,9 +30,25 @@ const char *fm_foreign_format(const uint8_t *bytes, size_t size);
 fathom_status fm_check_declared(const struct fm_source *source, int64_t width, int64_t height,
                                 fathom_error *err);
 
-/* The decoders: stb_image for all formats but PNM, which needs its maximal value honoured. */
+/* The decoders: stb_image for all formats but PNM, which needs its maximal value honoured; libjpeg-turbo
+ * for JPEGs if it is there and wanted. */
 fathom_status fm_decode_stb(const struct fm_source *source, fathom_image *image, fathom_error *err);
 fathom_status fm_decode_pnm(const struct fm_source *source, fathom_image *image, fathom_error *err);
+fathom_status fm_decode_turbo(const struct fm_source *source, fathom_image *image,
+                              fathom_error *err);
+
+const char *fm_turbo_version(void); /* NULL: not in this build */
+
+struct fm_measure {
+    int width, height; /* as stored */
+    size_t memory;     /* of decoding, at most: the result, what lies beside it, not the file */
+};
+
+/* From the header alone. */
+fathom_status fm_measure_stb(const struct fm_source *source, struct fm_measure *measure,
+                             fathom_error *err);
+fathom_status fm_measure_pnm(const struct fm_source *source, struct fm_measure *measure,
+                             fathom_error *err);
 
 /* What stb_image does not check: that the file is complete, that a PNG's checksums hold, that a
  * JPEG's tables fit. */

@@ -132,6 +132,7 @@ fathom_status fm_exif_apply(fathom_image *image, int orientation, fathom_error *
             memcpy(to, image->rgb + ((size_t)sy * (size_t)image->width + (size_t)sx) * 3, 3);
         }
     free(image->rgb);
-    *image = (fathom_image){width, height, rgb};
+    *image = (fathom_image){width, height, rgb, turn.swap ? image->full_height : image->full_width,
+                            turn.swap ? image->full_width : image->full_height};
     return FATHOM_OK;
 }

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -39,6 +40,13 @@ fathom_status fm_check_declared(const struct fm_source *source, int64_t width, i
     return FATHOM_OK;
 }
 
+const char *fathom_decoder_version(fathom_decoder decoder)
+{
+    return decoder == FATHOM_DECODER_STB     ? "stb_image"
+           : decoder == FATHOM_DECODER_TURBO ? fm_turbo_version()
+                                             : NULL;
+}
+
 static fathom_status fail_unknown(const struct fm_source *source, fathom_error *err)
 {
     const uint8_t *b = source->bytes;
@@ -56,29 +64,43 @@ static fathom_status fail_unknown(const struct fm_source *source, fathom_error *
                    source->name, first[0], first[1], first[2], first[3]);
 }
 
-static fathom_status load_bytes(fathom_image *image, const char *name, const void *bytes,
-                                size_t size, const fathom_image_options *opt, fathom_error *err)
+/* What is to be read, and of which format. */
+static fathom_status recognise(struct fm_source *source, const char *name, const void *bytes,
+                               size_t size, const fathom_image_options *opt, fathom_error *err)
 {
-    static const fathom_image_options defaults;
-    if (!opt) opt = &defaults;
-    struct fm_source source = {.name = name, .bytes = bytes, .size = size,
-                               .max_pixels = opt->max_pixels ? opt->max_pixels : MAX_PIXELS};
-    memcpy(source.background, opt->background, sizeof source.background);
+    *source = (struct fm_source){.name = name, .bytes = bytes, .size = size,
+                                 .max_pixels = opt->max_pixels ? opt->max_pixels : MAX_PIXELS,
+                                 .decoder = opt->decoder, .enough = opt->enough};
+    memcpy(source->background, opt->background, sizeof source->background);
+    if (!fathom_decoder_version(opt->decoder))
+        return fm_fail(err, FATHOM_E_ARGUMENT,
+                       "%s: decoder %d is not in this build: leave it 0, or build with libjpeg-turbo",
+                       name, (int)opt->decoder);
     if (size == 0)
         return fm_fail(err, FATHOM_E_IMAGE, "%s: empty (0 bytes), a picture was expected", name);
     if (size > MAX_FILE)
         return fm_fail(err, FATHOM_E_TOO_LARGE,
                        "%s: %zu bytes, over the limit of %zu for a picture file", name, size,
                        MAX_FILE);
-    source.format = fm_picture_format(bytes, size);
+    source->format = fm_picture_format(bytes, size);
+    return source->format == FM_UNKNOWN ? fail_unknown(source, err) : FATHOM_OK;
+}
+
+static fathom_status load_bytes(fathom_image *image, const char *name, const void *bytes,
+                                size_t size, const fathom_image_options *opt, fathom_error *err)
+{
+    static const fathom_image_options defaults;
+    struct fm_source source;
+    if (!opt) opt = &defaults;
+    FM_TRY(recognise(&source, name, bytes, size, opt, err));
     switch (source.format) {
-    case FM_UNKNOWN: return fail_unknown(&source, err);
     case FM_PNM: return fm_decode_pnm(&source, image, err);
     case FM_PNG: FM_TRY(fm_check_png(&source, err)); break;
     case FM_JPEG: FM_TRY(fm_check_jpeg(&source, err)); break;
     default: break;
     }
-    FM_TRY(fm_decode_stb(&source, image, err));
+    const bool turbo = source.format == FM_JPEG && source.decoder == FATHOM_DECODER_TURBO;
+    FM_TRY(turbo ? fm_decode_turbo(&source, image, err) : fm_decode_stb(&source, image, err));
     if (opt->ignore_exif) return FATHOM_OK;
     fathom_status status = fm_exif_apply(image, fm_exif_orientation(bytes, size), err);
     if (status) fathom_image_free(image);
@@ -145,6 +167,28 @@ fathom_status fathom_image_load_memory(fathom_image *image, const void *bytes, s
         return fm_fail(err, FATHOM_E_ARGUMENT, "fathom_image_load_memory: NULL given, an image and "
                                                "bytes were expected");
     return load_bytes(image, "the picture", bytes, size, opt, err);
+}
+
+fathom_status fathom_image_measure(const void *bytes, size_t size, const fathom_image_options *opt,
+                                   int *width, int *height, size_t *memory, fathom_error *err)
+{
+    static const fathom_image_options defaults;
+    struct fm_source source;
+    struct fm_measure m;
+    if (!bytes && size)
+        return fm_fail(err, FATHOM_E_ARGUMENT, "fathom_image_measure: NULL given, bytes were "
+                                               "expected");
+    if (!opt) opt = &defaults;
+    FM_TRY(recognise(&source, "the picture", bytes, size, opt, err));
+    FM_TRY(source.format == FM_PNM ? fm_measure_pnm(&source, &m, err)
+                                   : fm_measure_stb(&source, &m, err));
+    const int orientation = opt->ignore_exif ? 1 : fm_exif_orientation(bytes, size);
+    const size_t pixels = (size_t)m.width * (size_t)m.height;
+    if (orientation != 1 && m.memory < 6 * pixels) m.memory = 6 * pixels; /* turned by a copy */
+    if (width) *width = orientation >= 5 ? m.height : m.width;
+    if (height) *height = orientation >= 5 ? m.width : m.height;
+    if (memory) *memory = m.memory;
+    return FATHOM_OK;
 }
 
 void fathom_image_free(fathom_image *image)

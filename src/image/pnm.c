@@ -37,18 +37,39 @@ static uint8_t read_sample(const uint8_t *p, size_t i, uint32_t maxval)
     return (uint8_t)((v * 255 + maxval / 2) / maxval);
 }
 
-fathom_status fm_decode_pnm(const struct fm_source *source, fathom_image *image, fathom_error *err)
+/* Leaves c behind the header, where the samples begin. */
+static fathom_status read_header(const struct fm_source *source, struct cursor *c, int64_t *width,
+                                 int64_t *height, int64_t *maxval, fathom_error *err)
 {
-    struct cursor c = {source->bytes, source->size, 2};
-    int64_t width = read_number(&c), height = read_number(&c), maxval = read_number(&c);
-    if (width < 0 || height < 0 || maxval < 1 || maxval > 65535 || c.at >= c.size ||
-        !is_space(c.bytes[c.at]))
+    *c = (struct cursor){source->bytes, source->size, 2};
+    *width = read_number(c);
+    *height = read_number(c);
+    *maxval = read_number(c);
+    if (*width < 0 || *height < 0 || *maxval < 1 || *maxval > 65535 || c->at >= c->size ||
+        !is_space(c->bytes[c->at]))
         return fm_fail(err, FATHOM_E_IMAGE,
                        "%s: damaged PNM: its header was expected to hold width, height and a "
                        "maximal value of 1 to 65535",
                        source->name);
-    c.at++;
-    FM_TRY(fm_check_declared(source, width, height, err));
+    c->at++;
+    return fm_check_declared(source, *width, *height, err);
+}
+
+fathom_status fm_measure_pnm(const struct fm_source *source, struct fm_measure *measure,
+                             fathom_error *err)
+{
+    struct cursor c;
+    int64_t width, height, maxval;
+    FM_TRY(read_header(source, &c, &width, &height, &maxval, err));
+    *measure = (struct fm_measure){(int)width, (int)height, (size_t)(width * height) * 3};
+    return FATHOM_OK;
+}
+
+fathom_status fm_decode_pnm(const struct fm_source *source, fathom_image *image, fathom_error *err)
+{
+    struct cursor c;
+    int64_t width, height, maxval;
+    FM_TRY(read_header(source, &c, &width, &height, &maxval, err));
     size_t channels = source->bytes[1] == '6' ? 3 : 1, pixels = (size_t)width * (size_t)height;
     size_t expected = pixels * channels * (maxval > 255 ? 2 : 1); /* at most 65535^2 * 6 */
     if (c.size - c.at < expected)

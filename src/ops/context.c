@@ -17,7 +17,7 @@ double fm_seconds(void)
 void fm_report(struct fm_context *context, const char *name, const float *data, int ndim, int d0,
                int d1, int d2)
 {
-    if (context->dry || !context->on_stage) return;
+    if (context->dry || !context->on_stage || fm_cancelled(context)) return;
     double now = fm_seconds();
     fathom_stage stage = {
         .name = name, .ndim = ndim, .dim = {d0, d1, d2, 1}, .data = data,

@@ -6,6 +6,8 @@
 #ifndef FM_CONTEXT_H
 #define FM_CONTEXT_H
 
+#include <stdatomic.h>
+
 #include "base/arena.h"
 #include "ops/team.h"
 
@@ -23,15 +25,23 @@ struct fm_context {
     fathom_stage_fn on_stage; /* may be NULL */
     void *user;
     double stage_start; /* seconds, monotonic */
+    const atomic_int *cancel; /* not 0: what is left of the run is skipped, see below; may be NULL */
     struct fm_profile *profile; /* NULL: not kept, see profile.h */
 };
+
+/* A cancelled run goes on to its end without doing the work of its parallel parts: the way out is the
+ * usual one, and what it leaves in its buffers is never looked at. */
+static inline bool fm_cancelled(const struct fm_context *context)
+{
+    return context->cancel && atomic_load_explicit(context->cancel, memory_order_relaxed) != 0;
+}
 
 /* n_tasks calls of task(arg, i, worker), 0 <= worker < context->threads, in any order, in parallel.
  * Results must not depend on the order or on who runs what. */
 static inline void fm_parallel_for(const struct fm_context *context, size_t n_tasks, fm_task_fn task,
                                    void *arg)
 {
-    fm_team_run(context->team, n_tasks, task, arg);
+    if (!fm_cancelled(context)) fm_team_run(context->team, n_tasks, task, arg);
 }
 
 /* Reports a stage to the hook, with the time since the last report. No-op when dry. */

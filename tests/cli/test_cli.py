@@ -15,16 +15,18 @@ import traceback
 sys.dont_write_bytecode = True  # the source tree stays as it was
 
 import test_arguments
+import test_batch
 import test_bench
 import test_default_model
 import test_info_diff
+import test_merge
 import test_models
 import test_outputs
 import test_pictures
 from harness import ARGUMENTS
 
 MODULES = (test_arguments, test_models, test_default_model, test_pictures, test_outputs,
-           test_info_diff, test_bench)
+           test_info_diff, test_bench, test_batch, test_merge)
 
 
 def main():

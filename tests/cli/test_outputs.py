@@ -10,6 +10,20 @@ from harness import FATHOM, MODEL, depth, expect, fathom, files, read, write
 from media import npy_values, png, png_pixels, ppm
 
 
+def test_png_level():
+    write("a.ppm", ppm(200, 150))
+    sizes, values = [], set()
+    for level in "0169":
+        depth("a.ppm", "-o", "a.png", "--png-level", level)
+        sizes.append(len(read("a.png")))
+        values.add(str(png_pixels(read("a.png"))))
+    expect(sizes[0] > max(sizes[1:]) and len(values) == 1, sizes, len(values))
+    depth("a.ppm", "-o", "b.png")
+    expect(len(read("b.png")) == sizes[1], "the default is 1")
+    depth("a.ppm", "-o", "a.npy", "--format", "npy", "--png-level", "6", code=1).says("--png-level", "npy")
+    depth("a.ppm", "--png-level", "10", code=1).says("--png-level", "from 0 to 9")
+
+
 def test_default_names():
     os.mkdir("in")
     write("in/photo.tar.png", png(9, 9))

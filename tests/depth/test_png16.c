@@ -142,3 +142,36 @@ Test(png16, other_locales)
     fathom_map_free(&back);
     leave_folder(1);
 }
+
+Test(png16, levels)
+{
+    static const int levels[] = {-1, 1, 3, 6, 9, 0};
+    size_t sizes[6];
+    enter_folder();
+    fathom_map map = make_map(203, 99, FATHOM_KIND_RELATIVE_INVERSE, 0.25f, 9.75f);
+    for (int i = 0; i < 6; i++) {
+        fathom_write_options opt = {.format = FATHOM_FORMAT_PNG16, .png_level = levels[i]};
+        void *bytes;
+        fathom_map back;
+        cr_assert(fathom_map_encode(&map, &opt, &bytes, &sizes[i], NULL, NULL) == FATHOM_OK);
+        write_bytes("d.png", bytes, sizes[i]);
+        free(bytes);
+        cr_assert(fathom_map_read(&back, "d.png", NULL, NULL) == FATHOM_OK);
+        for (size_t j = 0; j < 203 * 99; j++)
+            cr_assert(fabsf(back.values[j] - map.values[j]) <= 9.5f / 65534 / 2 * 1.01f);
+        fathom_map_free(&back);
+    }
+    cr_expect(sizes[0] > 203 * 99 * 2, "level -1 compresses");
+    cr_expect(sizes[1] < sizes[0] && sizes[4] < sizes[1], "%zu %zu %zu", sizes[0], sizes[1], sizes[4]);
+    cr_expect(sizes[5] == sizes[1], "the default is not 1");
+    for (int level = -2; level <= 10; level += 12) {
+        fathom_write_options opt = {.format = FATHOM_FORMAT_COLOR, .png_level = level};
+        fathom_error err;
+        void *bytes;
+        size_t size;
+        cr_expect(fathom_map_encode(&map, &opt, &bytes, &size, NULL, &err) == FATHOM_E_ARGUMENT);
+        cr_expect(strstr(err.message, "-1 to 9") && !bytes, "%s", err.message);
+    }
+    fathom_map_free(&map);
+    leave_folder(1);
+}

@@ -256,6 +256,39 @@ def configs():
     yield "unknown", b"encoder.registers=4\n=x\nno equals\n"
 
 
+LINE = ('{"input": "in/%s.jpg", "bytes": 7, "mtime_ns": 1700000000123456789, "output": "%s.npy", '
+        '"output_bytes": 128, "format": "npy", "kind": "relative_inverse", "scale": 1, "min": 0.5, '
+        '"network_size": [28, 42], "model": "m", "checkpoint_sha256": "00ff", "options": "size=28", '
+        '"ms": {"decode": 1.5, "network": 2e3}, "status": "ok"}\n')
+FAILED = ('{"input": "in/c\\u0001\\ud83d\\ude00\\n.jpg", "input_hex": "63ff", "output": "c.npy", '
+          '"model": "m", "checkpoint_sha256": "", "options": "", "status": "error", "code": 50, '
+          '"error": "\\"what\\""}\n')
+
+
+def manifests():
+    two = LINE % ("a", "a") + LINE % ("b", "b")
+    yield "two", two.encode()
+    yield "redone", (LINE % ("b", "b") + FAILED + two).encode()
+    yield "failed", FAILED.encode()
+    yield "torn", (two + FAILED[:70]).encode()
+    yield "others", b"\n{}\n[]\nnull\n{\"input\": 1}\n" + b"[" * 90 + b"\n"
+    yield "surrogates", FAILED.replace("\\ude00", "\\ud83d").encode()
+    yield "zero", FAILED.replace("\\u0001", "\\u0000").encode()
+    yield "hex", FAILED.replace("63ff", "6300").encode()
+    yield "numbers", (LINE % ("a", "a")).replace("128", "-1e99").replace("7", "9" * 30).encode()
+    yield "names", b"=in/a.jpg\0a.png\0it is damaged"
+    yield "odd_names", b"=\xff\n\"\\\t\xed\xa0\x80\0\xc3(\x7f\0\x01"
+
+
+def lists():
+    yield "lines", b"a.jpg\nb/c.png\r\n\n\n/d/e.ppm"
+    yield "zeros", b"\0a.jpg\0b\nc.png\0\0d"
+    yield "mixed", b"a.jpg\0b.jpg\n"
+    yield "escapes", b"../a\n/../..\n./.\na/../../b\n//x//y/\n...\n.../..\n"
+    yield "globs", b"[a-\n*.[jp]pg\n\\\n[!/]*/?\n[[:alpha:]]\n"
+    yield "dots", b".jpg\na.\n.a.b\na/.JPEG\n..jpg\n"
+
+
 def outside(whole):
     """Weights whose parts lie outside of the file; the fuzz target seals them."""
     def patched(*numbers):
@@ -272,7 +305,7 @@ def outside(whole):
 def main():
     top = sys.argv[1] if len(sys.argv) > 1 else os.path.join(HERE, "corpus")
     for target, files in (("image", pictures()), ("map", maps()), ("exif", exifs()),
-                          ("config", configs())):
+                          ("config", configs()), ("manifest", manifests()), ("list", lists())):
         os.makedirs(os.path.join(top, target), exist_ok=True)
         for name, data in files:
             with open(os.path.join(top, target, name), "wb") as file:

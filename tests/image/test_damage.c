@@ -100,6 +100,9 @@ Test(damage, huffman_tables)
     fathom_error err = {0};
     cr_assert(load_copy(bytes, SIX_JPEG + SEGMENT, &err) == FATHOM_E_IMAGE);
     cr_assert(strstr(err.message, "damaged JPEG: the segment"), "%s", err.message);
+    int width, height; /* and measuring, which comes before the check, does not read tables */
+    cr_assert(fathom_image_measure(bytes, SIX_JPEG + SEGMENT, NULL, &width, &height, NULL, &err) == FATHOM_OK);
+    cr_assert(width == 24 && height == 16);
     free(bytes);
 }
 

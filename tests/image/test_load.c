@@ -165,6 +165,37 @@ Test(load, limits_hold_before_decoding)
     expect_refusal("P5 99999999999999999999 1 255\n", 30, NULL, FATHOM_E_IMAGE, "header");
 }
 
+/* What a picture will be is known from its header, and what is too large is refused there. */
+Test(load, measured_before_decoding)
+{
+    static const unsigned char turned[] = "MM\0*\0\0\0\x08\0\1\1\x12\0\3\0\0\0\1\0\6\0\0";
+    struct file jpeg = jpeg_with_exif(turned, sizeof turned - 1);
+    fathom_image_options opt = {0};
+    int width, height;
+    size_t memory;
+    cr_assert_eq(fathom_image_measure(jpeg.bytes, jpeg.size, &opt, &width, &height, &memory, NULL),
+                 FATHOM_OK);
+    fathom_image image = load(jpeg, &opt);
+    cr_expect(width == image.width && height == image.height, "%d x %d measured", width, height);
+    cr_expect_geq(memory, (size_t)(width * height) * 6, "a turned picture is a copy");
+    fathom_image_free(&image);
+    cr_assert_eq(fathom_image_measure("P6 7 5 255\n", 11, NULL, &width, &height, NULL, NULL),
+                 FATHOM_OK);
+    cr_expect(width == 7 && height == 5);
+    fathom_error err;
+    opt.max_pixels = 24 * 16 - 1;
+    cr_expect_eq(fathom_image_measure(six_jpeg, SIX_JPEG, &opt, NULL, NULL, NULL, &err),
+                 FATHOM_E_TOO_LARGE);
+    cr_expect_eq(fathom_image_measure("\xff\xd8\xff\xd9", 4, NULL, NULL, NULL, NULL, &err), FATHOM_E_IMAGE);
+    cr_expect(strstr(err.message, "how large"), "%s", err.message);
+    for (size_t n = 3; n < SIX_JPEG; n++) /* cut anywhere: refused, or measured rightly */
+        if (!fathom_image_measure(six_jpeg, n, NULL, &width, &height, NULL, &err))
+            cr_expect(width == 24 && height == 16);
+    cr_expect_eq(fathom_image_measure("", 0, NULL, NULL, NULL, NULL, &err), FATHOM_E_IMAGE);
+    cr_expect_eq(fathom_image_measure("GIF9", 4, NULL, NULL, NULL, NULL, &err), FATHOM_E_IMAGE);
+    cr_expect_eq(fathom_image_measure(NULL, 4, NULL, NULL, NULL, NULL, &err), FATHOM_E_ARGUMENT);
+}
+
 Test(load, foreign_files_are_named)
 {
     expect_refusal("", 0, NULL, FATHOM_E_IMAGE, "empty");

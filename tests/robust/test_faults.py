@@ -20,12 +20,13 @@ import namespace  # noqa: E402
 
 namespace.enter()
 
+import faults_batch  # noqa: E402
 import faults_files  # noqa: E402
 import faults_memory  # noqa: E402
 import faults_process  # noqa: E402
 from faults import Skip  # noqa: E402
 
-MODULES = (faults_memory, faults_files, faults_process)
+MODULES = (faults_memory, faults_files, faults_process, faults_batch)
 
 
 def main():
