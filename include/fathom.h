@@ -186,8 +186,8 @@ FATHOM_API fathom_status fathom_image_load_memory(fathom_image *image, const voi
                                                   fathom_error *err);
 
 /* What loading these bytes will take, from the picture's header: the size that the picture will have
- * (after EXIF; its full size), and at most how many bytes of memory beside those given, the picture included. Any of
- * the three may be NULL. Refuses what loading would refuse for its size. */
+ * (after EXIF; its full size), and at most how many bytes of memory beside those given, the picture
+ * included. Any of the three may be NULL. Refuses what loading would refuse for its size. */
 FATHOM_API fathom_status fathom_image_measure(const void *bytes, size_t size,
                                               const fathom_image_options *opt, int *width,
                                               int *height, size_t *memory, fathom_error *err);
@@ -224,8 +224,8 @@ typedef enum fathom_precision { /* of the encoder's matrix products; but for bf1
      * of the map's range on average. */
     FATHOM_PRECISION_BF16 = 1,
     /* 8-bit weights and activations, exact integer sums; attention and the decoder's 3x3 convolutions in
-     * bf16 on CPUs that have it, else f32. Needs a file that weights/quantize.py made, and such a file runs in nothing else: it is
-     * what F32, the default, means for it. Its error is in its config (quant.mean_error). */
+     * bf16 on CPUs that have it, else f32. Needs a file that weights/quantize.py made, and such a file
+     * runs in nothing else: it is what F32, the default, means for it. Its error is in its config (quant.mean_error). */
     FATHOM_PRECISION_INT8 = 2
 } fathom_precision;
 
