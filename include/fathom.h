@@ -84,14 +84,17 @@ typedef enum fathom_kind {
      * for each picture. Larger is nearer. Never metres. */
     FATHOM_KIND_RELATIVE_INVERSE = 1,
     /* Depth along the optical axis in metres, larger is farther. */
-    FATHOM_KIND_METRIC = 2
+    FATHOM_KIND_METRIC = 2,
+    /* Of a rectified stereo pair: by how many pixels a point lies further left in the right picture than
+     * in the left one. Larger is nearer; depth = focal * baseline / (disparity + doffs). */
+    FATHOM_KIND_DISPARITY = 3
 } fathom_kind;
 
 /* A depth map and all that is needed to read its numbers. `values` is row-major, no padding. */
 typedef struct fathom_map {
     int width, height;
     float *values;             /* owned, width * height; finite, but for NaN = "no value" in a map
-                                * that was read from a PNG */
+                                * that was read from a PNG, or is of a stereo pair */
     fathom_kind kind;
     int net_width, net_height; /* what the network saw, pixels; 0 when unknown */
     char model[96];            /* model.name of the weights file, "" when unknown */
@@ -300,6 +303,49 @@ typedef struct fathom_part {
  * FATHOM_E_ARGUMENT past the end, before the first run, and without the option. */
 FATHOM_API fathom_status fathom_session_part(const fathom_session *session, size_t i,
                                              fathom_part *part);
+
+/* ---- stereo pairs -------------------------------------------------------------------------- */
+
+/* Matches the pictures of a rectified pair: points of the scene lie in the same row of both, in the right
+ * picture further left. One thread at a time. */
+typedef struct fathom_stereo fathom_stereo;
+
+typedef struct fathom_stereo_options {
+    int threads;       /* default: the cores this process may run on */
+    int max_disparity; /* disparities 0 to this - 1 are searched, 16 to 1024; default: a quarter of the
+                        * width, from 64 to 256 */
+    /* Most bytes for the costs of matching (3 for each pixel and disparity, which is rounded up to a
+     * multiple of 64); default 512 MiB. Where the picture needs more it is matched in bands of rows; paths
+     * from below then begin FATHOM_STEREO_OVERLAP rows beyond a band. At least 2.5 times as many rows are
+     * kept, also where that is over the limit. The result follows from the limit, not from the threads. */
+    size_t memory;
+} fathom_stereo_options;
+
+#define FATHOM_STEREO_OVERLAP 64
+
+typedef struct fathom_stereo_info {
+    int threads;
+    int max_disparity;
+    int band_rows;        /* rows that are matched at once: the height, if in one band */
+    const char *cpu;      /* as in fathom_session_info */
+    size_t planned_bytes; /* the matcher's one allocation: all the memory that runs use */
+} fathom_stereo_info;
+
+/* Plans and allocates everything for pairs of this size. No later call on it allocates, but for the map of
+ * fathom_stereo_run. */
+FATHOM_API fathom_status fathom_stereo_create(fathom_stereo **stereo, int width, int height,
+                                              const fathom_stereo_options *opt, fathom_error *err);
+
+FATHOM_API void fathom_stereo_destroy(fathom_stereo **stereo);
+
+FATHOM_API void fathom_stereo_get_info(const fathom_stereo *stereo, fathom_stereo_info *info);
+
+/* Disparities of the left picture, kind FATHOM_KIND_DISPARITY, in fractions of a pixel. NaN where there
+ * are none to be trusted: hidden from the right camera, outside its picture, without texture, ambiguous.
+ * map->values as in fathom_session_run. */
+FATHOM_API fathom_status fathom_stereo_run(fathom_stereo *stereo, const fathom_image *left,
+                                           const fathom_image *right, fathom_map *map,
+                                           fathom_error *err);
 
 /* ---- the machine --------------------------------------------------------------------------- */
 

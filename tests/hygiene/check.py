@@ -21,8 +21,8 @@ CODE = (".c", ".h", ".cpp", ".py", ".build")
 MAY_INCLUDE = {
     "base": (), "kernels": ("base",), "ops": ("base", "kernels"),
     "image": ("base", "kernels", "ops"), "vit": ("base", "kernels", "ops"),
-    "depth": ("base", "kernels", "ops"), "dpt": ("base", "kernels", "ops", "vit"),
-    "engine": ("base", "kernels", "ops", "image", "vit", "depth", "dpt"),
+    "depth": ("base", "kernels", "ops"), "stereo": ("base", "kernels", "ops"), "dpt": ("base", "kernels", "ops", "vit"),
+    "engine": ("base", "kernels", "ops", "image", "vit", "depth", "stereo", "dpt"),
 }
 # Headers that are bodies, compiled where they are included.
 NOT_ALONE = re.compile(r"src/kernels/(list\.h|simd/.*)")
@@ -45,7 +45,7 @@ ALLOWED = {
         "src/base/arena.c", "src/ops/team.c", "src/engine/bind.c", "src/engine/container.c", "src/engine/machine.c",
         "src/engine/model.c", "src/engine/session.c", "src/depth/map.c", "src/depth/png.c", "src/depth/read_png16.c",
         "src/depth/read.c", "src/depth/write.c", "src/image/decode.c", "src/image/exif.c", "src/image/jpeg.c",
-        "src/image/load.c", "src/image/png.c", "src/image/pnm.c"},
+        "src/image/load.c", "src/image/png.c", "src/image/pnm.c", "src/stereo/match.c"},
 }
 
 
