@@ -57,6 +57,7 @@ typedef enum fathom_status {
     FATHOM_OK = 0,
     FATHOM_E_ARGUMENT = 10,  /* a bad argument or option */
     FATHOM_E_UNITS = 11,     /* metres asked of a relative map without a scale */
+    FATHOM_E_FIT = 12,       /* points that do not determine a scale and a shift */
     FATHOM_E_IO = 20,        /* a file could not be opened, read or written */
     FATHOM_E_FORMAT = 21,    /* a file is not what it says, or is damaged */
     FATHOM_E_VERSION = 22,   /* a file of a newer or unknown format version */
@@ -66,6 +67,7 @@ typedef enum fathom_status {
     FATHOM_E_MEMORY = 40,    /* out of memory */
     FATHOM_E_IMAGE = 50,     /* a picture could not be decoded */
     FATHOM_E_TOO_LARGE = 51, /* a size is over its limit */
+    FATHOM_E_PAIR = 52,      /* two pictures that are no stereo pair */
     FATHOM_E_CANCELLED = 80  /* fathom_session_cancel ended the run */
 } fathom_status;
 
@@ -347,6 +349,48 @@ FATHOM_API fathom_status fathom_stereo_run(fathom_stereo *stereo, const fathom_i
                                            const fathom_image *right, fathom_map *map,
                                            fathom_error *err);
 
+/* What two pictures look like as a pair, from features that were found in both. */
+typedef struct fathom_pair_report {
+    int features, matched;  /* looked for, and found without doubt */
+    double vertical;        /* median of |vertical offset|, pixels; NaN for fewer than 20 matched */
+    double share_left;      /* of the matched: further left in the right picture by half a pixel or more */
+    double share_right;     /* the same further right, as when left and right are swapped */
+} fathom_pair_report;
+
+/* FATHOM_E_PAIR for pictures that are no pair: of different sizes, the same picture twice or without
+ * parallax, without features, left and right swapped. max_disparity as in the options. A pair with
+ * `vertical` over 1 is not rectified, and will match badly. */
+FATHOM_API fathom_status fathom_pair_inspect(const fathom_image *left, const fathom_image *right,
+                                             int max_disparity, fathom_pair_report *report,
+                                             fathom_error *err);
+
+/* Of a rectified pair. */
+typedef struct fathom_geometry {
+    double focal;    /* pixels, above 0 */
+    double baseline; /* metres, above 0 */
+    double doffs;    /* pixels: column of the right principal point less that of the left one */
+} fathom_geometry;
+
+/* Disparities to metres in place: focal * baseline / (disparity + doffs). What would be farther than
+ * max_depth (0: what a quarter of a pixel means) has no value: NaN. */
+FATHOM_API fathom_status fathom_disparity_to_metres(fathom_map *map, const fathom_geometry *geometry,
+                                                    double max_depth, fathom_error *err);
+
+/* How a relative map became disparities: disparity = scale * value + shift + a smooth correction. */
+typedef struct fathom_fill_report {
+    double scale, shift;
+    double residual;  /* robust standard deviation of disparities about scale and shift, pixels */
+    size_t filled;    /* pixels */
+} fathom_fill_report;
+
+/* Fills what has no value in a disparity map by the relative map of the left picture, of the same size,
+ * fitted robustly to the disparities there are: globally, then corrected by a smooth field over place and
+ * value that follows them where they are near, so that what was hidden continues its own surface. With
+ * filled not NULL, filled[i] = 255 where pixel i was, else 0. FATHOM_E_FIT where the two do not agree. */
+FATHOM_API fathom_status fathom_disparity_fill(fathom_map *map, const fathom_map *relative,
+                                               uint8_t *filled, fathom_fill_report *report,
+                                               fathom_error *err);
+
 /* ---- the machine --------------------------------------------------------------------------- */
 
 /* The most that the kernels of one instruction set could do, measured where it is to be used.
@@ -391,7 +435,7 @@ typedef struct fathom_encoding {
     fathom_format format;
     double scale, offset;
     int first_code;
-    char unit[24]; /* "m", or "relative" */
+    char unit[24]; /* "m", "px" or "relative" */
 } fathom_encoding;
 
 /* Encodes to a new buffer (*bytes, release with free()). `encoding` may be NULL. */
@@ -404,6 +448,11 @@ FATHOM_API fathom_status fathom_map_encode(const fathom_map *map, const fathom_w
 FATHOM_API fathom_status fathom_map_write(const fathom_map *map, const char *path,
                                           const fathom_write_options *opt,
                                           fathom_encoding *encoding, fathom_error *err);
+
+/* An 8-bit grey PNG of width x height values, such as `filled` of fathom_disparity_fill; written as
+ * fathom_map_write does. */
+FATHOM_API fathom_status fathom_mask_write(const uint8_t *mask, int width, int height,
+                                           const char *path, fathom_error *err);
 
 /* Reads a map that fathom wrote (PNG16, PFM, NPY) back to values. PFM and NPY carry no kind:
  * `map->kind` is 0 then. `encoding` may be NULL. */

@@ -174,7 +174,7 @@ static fathom_status check_pair(const struct fathom_stereo *s, const fathom_imag
                                 const fathom_image *right, fathom_error *err)
 {
     if (left->width != right->width || left->height != right->height)
-        return fm_fail(err, FATHOM_E_ARGUMENT, "the left picture is %dx%d, the right one %dx%d: the two of a "
+        return fm_fail(err, FATHOM_E_PAIR, "the left picture is %dx%d, the right one %dx%d: the two of a "
                        "pair have the same size", left->width, left->height, right->width, right->height);
     if (left->width != s->width || left->height != s->height)
         return fm_fail(err, FATHOM_E_ARGUMENT, "pictures of %dx%d were given to a matcher for %dx%d; create "
