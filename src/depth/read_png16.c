@@ -99,7 +99,7 @@ static fathom_status read_meaning(struct decoder *d)
                        "16-bit grey one that fathom wrote was expected",
                        d->name, png_get_bit_depth(d->read, d->info),
                        png_get_channels(d->read, d->info));
-    for (fathom_kind k = FATHOM_KIND_RELATIVE_INVERSE; kind && k <= FATHOM_KIND_DISPARITY; k++)
+    for (fathom_kind k = FATHOM_KIND_RELATIVE_INVERSE; kind && k <= FATHOM_KIND_CONFIDENCE; k++)
         if (strcmp(kind, fm_kind_name(k)) == 0) d->map->kind = k;
     if (!d->map->kind || !find_number(d, "fathom:scale", &d->encoding->scale) ||
         !find_number(d, "fathom:offset", &d->encoding->offset) ||

@@ -43,11 +43,19 @@ static void disparity_codes(struct codes *c, double high)
     c->offset = 0;
 }
 
+/* 0 to 1 over all codes, whatever the map has of it. */
+static void confidence_codes(struct codes *c)
+{
+    c->scale = 1.0 / (LAST_CODE - FIRST_CODE);
+    c->offset = -c->scale * FIRST_CODE;
+}
+
 /* What a kind says of itself in the file. */
 static const char *description(fathom_kind kind)
 {
     return kind == FATHOM_KIND_METRIC      ? "Depth map: metres along the optical axis, larger is farther"
            : kind == FATHOM_KIND_DISPARITY ? "Disparity map: pixels between a stereo pair's pictures, larger is nearer"
+           : kind == FATHOM_KIND_CONFIDENCE ? "Confidence map: probability that a depth is right, larger is surer"
                                            : "Relative inverse depth map: larger is nearer, not metres";
 }
 
@@ -55,6 +63,7 @@ static const char *formula(fathom_kind kind)
 {
     return kind == FATHOM_KIND_METRIC      ? "in metres; larger is farther"
            : kind == FATHOM_KIND_DISPARITY ? "in pixels; larger is nearer; depth = focal * baseline / (value + doffs)"
+           : kind == FATHOM_KIND_CONFIDENCE ? "a probability; larger is surer"
                                            : "unitless; larger is nearer; not metres";
 }
 
@@ -64,7 +73,7 @@ static void fill_row(const void *user, int y, unsigned char *row)
     const float *values = c->map->values + (size_t)y * (size_t)c->map->width;
     for (int x = 0; x < c->map->width; x++) {
         double code = rint(((double)values[x] - c->offset) / c->scale);
-        code = isnan(code) ? 0 : code < FIRST_CODE ? FIRST_CODE : code > LAST_CODE ? LAST_CODE : code;
+        code = !isfinite(code) ? 0 : code < FIRST_CODE ? FIRST_CODE : code > LAST_CODE ? LAST_CODE : code;
         unsigned n = (unsigned)code;
         *row++ = (unsigned char)(n >> 8);
         *row++ = (unsigned char)(n & 255);
@@ -77,12 +86,16 @@ fathom_status fm_encode_png16(const fathom_map *map, const fathom_write_options 
     size_t n = (size_t)map->width * (size_t)map->height;
     float low = NAN, high = NAN;
     for (size_t i = 0; i < n; i++) {
+        if (isinf(map->values[i])) continue;
         low = fminf(map->values[i], low); /* of two, the one that is a number */
         high = fmaxf(map->values[i], high);
     }
     struct codes codes = {.map = map};
+    if (isnan(low)) low = high = 0; /* no value at all */
     if (map->kind == FATHOM_KIND_DISPARITY)
         disparity_codes(&codes, (double)high);
+    else if (map->kind == FATHOM_KIND_CONFIDENCE)
+        confidence_codes(&codes);
     else if (map->kind == FATHOM_KIND_METRIC)
         metric_codes(&codes, (double)high);
     else

@@ -21,8 +21,9 @@ CODE = (".c", ".h", ".cpp", ".py", ".build")
 MAY_INCLUDE = {
     "base": (), "kernels": ("base",), "ops": ("base", "kernels"),
     "image": ("base", "kernels", "ops"), "vit": ("base", "kernels", "ops"),
-    "depth": ("base", "kernels", "ops"), "stereo": ("base", "kernels", "ops"), "dpt": ("base", "kernels", "ops", "vit"),
-    "engine": ("base", "kernels", "ops", "image", "vit", "depth", "stereo", "dpt"),
+    "depth": ("base", "kernels", "ops"), "trust": ("base", "kernels", "ops"),
+    "stereo": ("base", "kernels", "ops"), "dpt": ("base", "kernels", "ops", "vit"),
+    "engine": ("base", "kernels", "ops", "image", "vit", "depth", "stereo", "trust", "dpt"),
 }
 # Headers that are bodies, compiled where they are included.
 NOT_ALONE = re.compile(r"src/kernels/(list\.h|simd/.*)")
