@@ -149,7 +149,8 @@ static int run_pipeline(struct pipeline *p)
     if (code == EXIT_FINE && (progress.failed || p->inputs->unreadable)) code = EXIT_SOME_FAILED;
     progress_sum_up(&progress, p->manifest->path, why_stopped(p));
     if (p->warned && !p->opt->quiet)
-        complain("warning: %zu pictures have warnings: see \"warnings\" in %s", p->warned, p->manifest->path);
+        complain("warning: %zu of the pictures have warnings: see \"warnings\" in %s", p->warned,
+                 p->manifest->path);
     manifest_close(p->manifest);
     stopper_end();
     budget_free(&p->budget);

@@ -181,7 +181,7 @@ static unsigned warnings_of(const char *file, const char *max_depth, const fatho
 
 Test(trust_runs, the_wrong_model)
 {
-    const char *indoor = "output.max_depth=20\n", *outdoor = "output.max_depth=80\n";
+    const char *indoor = "output.max_depth=20", *outdoor = "output.max_depth=80";
     const char *metric = "tiny_v2_metric.fathom";
     fathom_image image = meadow();
     cr_assert_eq(warnings_of(metric, indoor, &image), FATHOM_WARNING_OUTDOORS);

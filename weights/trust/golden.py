@@ -43,9 +43,9 @@ def main():
     rng = np.random.default_rng(5)
     noise = lambda *shape: blur(rng.random(shape), 2)  # noqa: E731
     disparity = (noise(HEIGHT, WIDTH) + (np.arange(WIDTH) > 30) * 0.4 + 0.3).astype(np.float32)
-    flipped = (1.3 * disparity + 0.1 + 0.1 * noise(HEIGHT, WIDTH)).astype(np.float32)
+    flipped = (1.3 * disparity + 0.1 + 0.8 * noise(HEIGHT, WIDTH) * (np.arange(WIDTH) < 25)).astype(np.float32)
     small = (upsample(disparity, 22, 30) + 0.05 * rng.random((22, 30))).astype(np.float32)
-    rgb = np.clip(np.stack([noise(HEIGHT, WIDTH) for _ in range(3)]) * 3 - 1, 0, 1)
+    rgb = np.clip(np.stack([noise(HEIGHT, WIDTH) for _ in range(3)]) * 3 - 1 + (np.arange(WIDTH) > 50), 0, 1)
     picture = ((rgb - MEAN[:, None, None]) / STD[:, None, None]).astype(np.float32)
     seen = picture.astype(np.float64) * STD[:, None, None] + MEAN[:, None, None]
     found = features(disparity, flipped, small, seen)
