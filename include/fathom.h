@@ -397,8 +397,8 @@ typedef struct fathom_align_options {
 /* Errors are relative: |depth of the fit - metres| / metres. NaN: unknown. */
 typedef struct fathom_alignment {
     double scale, shift;   /* 1 / depth = scale * value + shift, scale > 0 */
-    size_t points;         /* given, with a depth, inside the map, where it has a value */
-    size_t outside;        /* given, but outside the map, or without a depth above 0, or where it has none */
+    size_t points;         /* that were used; those of one pixel count as one, their median */
+    size_t outside;        /* not used: outside of the map, without a depth above 0, or where it has no value */
     size_t agreed;         /* within 10 % of scale and shift */
     double median_error, mean_error; /* of scale and shift at all points */
     /* of points that were left out of the fit in turn, without and with a field; NaN for fewer than 20 */
@@ -455,6 +455,7 @@ typedef struct fathom_measure_options {
 /* NaN: undefined, or not of this kind of truth. Sums are over pixels with truth inside crop and range. */
 typedef struct fathom_measures {
     fathom_kind kind;     /* of the truth */
+    fathom_match match;   /* that was used; never the default */
     uint64_t known;       /* pixels with truth */
     uint64_t pixels;      /* of these with a prediction: what is measured */
     double scale, shift;  /* of the match; 1 and 0 for none */

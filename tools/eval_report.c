@@ -6,6 +6,8 @@
 #include "message.h"
 #include "report.h"
 
+static const char *const matches[] = {"", "none", "scale", "affine", "affine-disparity"};
+
 struct column {
     const char *head, *key; /* of the table, of the JSON */
     int percent;            /* the table shows it as such */
@@ -74,7 +76,7 @@ static void print_row(fathom_kind truth, const double *figure, uint64_t pixels, 
 
 static const char *match_words(const struct eval_options *opt)
 {
-    static const char *const words[] = {"as its kind asks", "none", "scale (medians)",
+    static const char *const words[] = {"none, of relative maps affine (least squares, disparity)", "none", "scale (medians)",
                                         "affine (least squares, depth)",
                                         "affine (least squares, disparity)"};
     return words[opt->how.match];
@@ -135,6 +137,7 @@ void eval_report_picture(const struct eval_options *opt, const char *stem, const
     json_text(&json, "picture", stem);
     json_text(&json, "status", "ok");
     write_figures(&json, m->kind, figure, m->pixels, m->known);
+    json_text(&json, "align", matches[m->match]);
     json_real(&json, "scale", m->scale);
     json_real(&json, "shift", m->shift);
     json_real(&json, "median_ratio", m->median_ratio);

@@ -31,13 +31,12 @@ void points_free(struct points *points)
 }
 
 /* A number at the start of *text, which moves behind it. strtod also takes "inf", "nan" and hexadecimal,
- * so they are kept from it. */
+ * which have letters that no number needs. */
 static bool take_number(const char **text, double *value)
 {
     char *end;
-    if (strspn(*text, "+-.0123456789eE") == 0) return false;
     *value = strtod(*text, &end);
-    if (end == *text || !isfinite(*value)) return false;
+    if (end == *text || end > *text + strspn(*text, "+-.0123456789eE") || !isfinite(*value)) return false;
     *text = end;
     return true;
 }

@@ -9,7 +9,7 @@
 #include "measure/select.h"
 
 enum {
-    MOST = 1200,       /* samples of the process: its time goes with their third power */
+    MOST = 1000,       /* samples of the process: its time goes with their third power */
     MOST_CHOSEN_BY = 400, /* samples that length and noise are chosen by */
     ROUNDS = 2,        /* of weighing samples down */
     CELLS = 48,        /* of the grid, on the longer side */

@@ -74,11 +74,11 @@ static fathom_status check(const fathom_map *prediction, const fathom_map *truth
     if (opt->min_depth == 0) opt->min_depth = default_min;
     if (opt->max_depth == 0) opt->max_depth = default_max;
     if (!(opt->min_depth > 0 && opt->max_depth > opt->min_depth && isfinite(opt->max_depth)) ||
-        opt->match < FATHOM_MATCH_DEFAULT || opt->match > FATHOM_MATCH_AFFINE_DISPARITY)
+        (unsigned)opt->match > FATHOM_MATCH_AFFINE_DISPARITY || (unsigned)opt->crop > FATHOM_CROP_GARG)
         return fm_fail(err, FATHOM_E_ARGUMENT,
-                       "a range of %g to %g m or a match of %d was given: 0 < min < max and a known "
-                       "match were expected",
-                       opt->min_depth, opt->max_depth, (int)opt->match);
+                       "a range of %g to %g m, match %d and crop %d were given: 0 < min < max, a known "
+                       "match and a known crop were expected",
+                       opt->min_depth, opt->max_depth, (int)opt->match, (int)opt->crop);
     FM_TRY(check_match(prediction->kind, truth->kind, &opt->match, err));
     double shape = (double)prediction->width * truth->height / ((double)prediction->height * truth->width);
     int is_same = prediction->width == truth->width && prediction->height == truth->height;
@@ -214,6 +214,7 @@ fathom_status fathom_map_measure(const fathom_map *prediction, const fathom_map 
     float *own;
     const float *predicted;
     FM_TRY(fit_size(prediction, truth, &own, &predicted, err));
+    measures->match = how.match;
     size_t n = (size_t)truth->width * (size_t)truth->height;
     double *room = malloc(3 * n * sizeof *room);
     struct fm_pairs pairs = {.truth = room, .value = room ? room + n : NULL,
