@@ -82,6 +82,8 @@ static int read_entry(const struct zip *zip, size_t *at, struct member *m)
                          .size = le(p + 24, 4), .local = le(p + 42, 4)};
     size_t length = name < sizeof m->label ? name : sizeof m->label - 1;
     memcpy(m->label, p + ENTRY_SIZE, length);
+    for (size_t i = 0; i < length; i++) /* it is shown in sentences */
+        if (m->label[i] < ' ' || m->label[i] > '~') m->label[i] = '?';
     if (length > 4 && memcmp(m->label + length - 4, ".npy", 4) == 0) m->label[length - 4] = 0;
     read_large_sizes(p + ENTRY_SIZE + name, extra, m);
     *at += ENTRY_SIZE + name + extra + comment;

@@ -47,8 +47,8 @@ static void mark_unknown(fathom_map *map, double units)
 {
     size_t n = (size_t)map->width * (size_t)map->height;
     for (size_t i = 0; i < n; i++) {
-        double value = (double)map->values[i] / units;
-        map->values[i] = isfinite(value) && value > 0 ? (float)value : NAN;
+        float value = (float)((double)map->values[i] / units);
+        map->values[i] = isfinite(value) && value > 0 ? value : NAN;
     }
 }
 
