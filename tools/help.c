@@ -10,7 +10,7 @@
 #include "default_model.h"
 #include "message.h"
 
-const char help_commands[] = "depth info diff align eval merge bench help";
+const char help_commands[] = "depth info diff merge bench align eval help";
 
 static const char general[] =
     "fathom - depth maps from pictures, on CPUs\n"
@@ -265,7 +265,7 @@ static const char bench_text[] =
     "          fathom bench -m vits.fathom --size 518x686 --precision bf16 --threads 1\n"
     "          fathom bench -m vits.fathom --throughput\n";
 
-static const char help_text[] = "usage: fathom help [depth|info|diff|align|eval|merge|bench|formats]\n"
+static const char help_text[] = "usage: fathom help [depth|info|diff|merge|bench|align|eval|formats]\n"
                                 "\n"
                                 "example: fathom help depth\n";
 

@@ -189,8 +189,7 @@ static int compare_numbers(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
-/* Over the merged samples; agreed and points count what was given, so they are scaled by the caller's
- * eye, not by us: a pixel is a point. */
+/* Of the samples: points of one pixel count as one. */
 static fathom_status summarise(const struct fm_sample *samples, size_t n, const struct fm_line *line,
                                double max_depth, fathom_alignment *result, fathom_error *err)
 {

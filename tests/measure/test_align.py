@@ -5,8 +5,8 @@ import json
 import numpy as np
 
 from scenes import map_png, near, png16, room
-from harness import expect, fathom, files, read, write
-from media import png_text
+from harness import METRIC, MODEL, expect, fathom, files, read, write
+from media import png, png_text
 
 
 def relative(depth, name="map.png", scale=0.4, shift=0.15):
@@ -298,3 +298,11 @@ def test_arguments():
     expect(result.out[:6] == b"\x93NUMPY" and "points" in result.err, result.err)
     result = fathom("align", "map.png", *both, "-o", "-", "--format", "npy", "--json")
     expect(json.loads(result.err)["output"] == "-", result.err)
+
+
+def test_focal_is_not_guessed():
+    """No family that runs here says what another focal length changes."""
+    write("a.png", png(20, 16))
+    for model, word in ((MODEL, "relative"), (METRIC, "trained on")):
+        fathom("depth", "-m", model, "--focal", "500", "a.png", "-o", "out.png", code=1).says("--focal", word)
+    expect(files() == ["a.png"], files())
