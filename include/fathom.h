@@ -404,6 +404,9 @@ typedef struct fathom_alignment {
     /* of points that were left out of the fit in turn, without and with a field; NaN for fewer than 20 */
     double error_without_field, error_with_field;
     int field;             /* 1: the field is in the map */
+    /* Share of the map beyond what the points tell: nearer than half of the nearest one that agreed, or
+     * farther than twice the farthest one. Over 0.1, a few points are likely to mislead. */
+    double beyond;
 } fathom_alignment;
 
 /* Turns a relative map into metres in place: a robust fit of scale and shift in inverse depth (half of

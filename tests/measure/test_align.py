@@ -280,6 +280,25 @@ def test_doubt():
     align("--points", "points.txt", "--field", "off", "-q").quiet()
 
 
+def test_beyond_the_points():
+    """Two points that are near each other, each off by 5 %: what is far away comes out anywhere."""
+    depth = room(96, 128)
+    relative(depth)
+    order = np.argsort(depth, axis=None)
+    picks = [np.unravel_index(order[int(share * depth.size)], depth.shape) for share in (0.3, 0.45)]
+    known = [text for (y, x), wrong in zip(picks, (0.95, 1.05))
+             for text in ("--known", f"{x},{y}={depth[y, x] * wrong:.6g}")]
+    result = align(*known, "--json")
+    wrong = np.load("out.npy")
+    near_, far = sorted(float(text.split("=")[1]) for text in known[1::2])
+    share = np.mean((wrong < near_ / 2) | (wrong > 2 * far))
+    expect(abs(result.lines()[0]["beyond"] - share) < 1e-6 and share > 0.1, result.out, share)
+    expect("note: " in result.err and "farther" in result.err, result.err)
+    points(depth, 50)
+    line, = align("--points", "points.txt", "--json").quiet().lines()
+    expect(line["beyond"] < 0.01, line)
+
+
 def test_values_and_far_away():
     depth = room()
     values = np.append((1 / depth - 0.15) / 0.4, np.full((1, 64), -3.0), 0)  # a sky
