@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-enum { QUERY_ROWS = 4 * FM_TILE_ROWS, KEYS = 256 }; /* KEYS: whole panels, and an even number */
+enum { QUERY_ROWS = 96, KEYS = 256 }; /* KEYS: whole panels, and an even number */
 
 struct attention {
     const struct fm_kernels *k;
@@ -39,32 +39,20 @@ static void pack_head(const struct attention *t, size_t head, int worker)
     }
 }
 
-/* The rows of A, from `first` on, `ld` apart; those that a tile has too many repeat the first. */
-static int tile_rows(const uint16_t **a, const uint16_t *first, size_t ld, int left)
-{
-    const int n = left < FM_TILE_ROWS ? left : FM_TILE_ROWS;
-    for (int i = 0; i < FM_TILE_ROWS; i++) a[i] = first + (size_t)(i < n ? i : 0) * ld;
-    return n;
-}
-
 /* scores [rows][KEYS] = Q K^T for the keys from `key` to `last` - 1 */
 static void scores_of(const struct attention *t, size_t head, int worker, int first, int rows, int key,
                       int last, float *scores)
 {
     const size_t ld = 3 * (size_t)(t->heads * t->d);
-    const uint16_t *q = t->qkv + (size_t)first * ld + head * (size_t)t->d, *a[FM_TILE_ROWS];
+    const uint16_t *q = t->qkv + (size_t)first * ld + head * (size_t)t->d;
     for (int j = key; j < last; j += t->k->panel) {
         const int left = t->n - j, width = fm_panel_width(t->k, left);
         struct fm_gemm_tile_bf16 tile = {
-            .a = a, .segments = 1, .depth = t->d,
+            .a = q, .lda = (ptrdiff_t)ld, .rows = rows, .segments = 1, .depth = t->d,
             .b = t->keys + (size_t)worker * t->keys_size + (size_t)j * (size_t)t->d / 2, .width = width,
-            .ldc = KEYS, .columns = left < width ? left : width,
+            .c = scores + (j - key), .ldc = KEYS, .columns = left < width ? left : width,
         };
-        for (int m = 0; m < rows; m += FM_TILE_ROWS) {
-            tile.rows = tile_rows(a, q + (size_t)m * ld, ld, rows - m);
-            tile.c = scores + m * KEYS + (j - key);
-            t->k->gemm_tile_bf16(&tile);
-        }
+        t->k->gemm_tile_bf16(&tile);
     }
 }
 
@@ -72,21 +60,16 @@ static void scores_of(const struct attention *t, size_t head, int worker, int fi
 static void add_values(const struct attention *t, int worker, int rows, int key, int keys,
                        const uint16_t *weights, float *mixed)
 {
-    const uint16_t *a[FM_TILE_ROWS];
     for (int j = 0; j < t->d; j += t->k->panel) {
         const int left = t->d - j, width = fm_panel_width(t->k, left);
         struct fm_gemm_tile_bf16 tile = {
-            .a = a, .segments = 1, .depth = keys,
+            .a = weights, .lda = KEYS, .rows = rows, .segments = 1, .depth = keys,
             .b = t->values + (size_t)worker * t->values_size + (size_t)j * (size_t)((t->n + 1) / 2) +
                  (size_t)(key / 2) * (size_t)width,
-            .width = width, .ldc = t->d, .columns = left < width ? left : width,
+            .width = width, .c = mixed + j, .ldc = t->d, .columns = left < width ? left : width,
         };
-        for (int m = 0; m < rows; m += FM_TILE_ROWS) {
-            tile.rows = tile_rows(a, weights + m * KEYS, KEYS, rows - m);
-            tile.c = mixed + m * t->d + j;
-            if (key > 0) tile.ep = (struct fm_epilogue){.residual = tile.c, .ldr = t->d};
-            t->k->gemm_tile_bf16(&tile);
-        }
+        if (key > 0) tile.ep = (struct fm_epilogue){.residual = tile.c, .ldr = t->d};
+        t->k->gemm_tile_bf16(&tile);
     }
 }
 
@@ -127,8 +110,10 @@ static void attend_task(void *arg, size_t task, int worker)
     const int first = (int)(task / (size_t)t->heads) * t->queries;
     const int last = t->n - first < t->queries ? t->n : first + t->queries;
     pack_head(t, head, worker);
+    fm_open_tiles(t->k);
     for (int m = first; m < last; m += QUERY_ROWS)
         attend(t, head, m, last - m < QUERY_ROWS ? last - m : QUERY_ROWS, worker);
+    fm_close_tiles(t->k);
 }
 
 void fm_attention_bf16(struct fm_context *context, const uint16_t *qkv, int n, int heads, int d,
@@ -138,7 +123,7 @@ void fm_attention_bf16(struct fm_context *context, const uint16_t *qkv, int n, i
     struct attention t = {.k = k, .qkv = qkv, .y = y, .n = n, .heads = heads, .d = d};
     const int pairs = (n + 1) / 2;
     const size_t threads = (size_t)context->threads, parts = fm_attention_parts(heads, n, context->threads);
-    t.queries = ((n + (int)parts - 1) / (int)parts + FM_TILE_ROWS - 1) / FM_TILE_ROWS * FM_TILE_ROWS;
+    t.queries = ((n + (int)parts - 1) / (int)parts + 31) / 32 * 32; /* whole tiles */
     t.keys_size = fm_packed_size(k, n, d / 2);
     t.values_size = fm_packed_size(k, d, pairs);
 

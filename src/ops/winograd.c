@@ -115,17 +115,11 @@ static void product_bf16(const struct fm_winograd *t, int p, const uint16_t *v, 
     const uint32_t *packed = (const uint32_t *)(const void *)(t->packed + (size_t)p * t->one);
     for (int j = 0; j < out; j += t->k->panel) {
         const int left = out - j, width = fm_panel_width(t->k, left), columns = left < width ? left : width;
-        const uint16_t *a[FM_TILE_ROWS];
-        struct fm_gemm_tile_bf16 tile = {
-            .a = a, .segments = 1, .depth = in, .width = width, .ldc = out, .columns = columns,
-            .b = packed + (size_t)j * (size_t)in / 2,
+        const struct fm_gemm_tile_bf16 tile = {
+            .a = v, .lda = in, .rows = n, .segments = 1, .depth = in, .width = width,
+            .b = packed + (size_t)j * (size_t)in / 2, .c = m + j, .ldc = out, .columns = columns,
         };
-        for (int i = 0; i < n; i += FM_TILE_ROWS) {
-            tile.rows = n - i < FM_TILE_ROWS ? n - i : FM_TILE_ROWS;
-            for (int r = 0; r < FM_TILE_ROWS; r++) a[r] = v + (ptrdiff_t)(i + (r < tile.rows ? r : 0)) * in;
-            tile.c = m + (ptrdiff_t)i * out + j;
-            t->k->gemm_tile_bf16(&tile);
-        }
+        t->k->gemm_tile_bf16(&tile);
     }
 }
 
@@ -139,9 +133,11 @@ void fm_winograd_tiles(const struct fm_winograd *t, const struct fm_pixels *pixe
 
     for (int i = 0; i < n; i++)
         tile_input(t, pixels, (first + i) / across, (first + i) % across, v, (ptrdiff_t)i * in, v_plane);
+    if (t->half) fm_open_tiles(t->k);
     for (int p = 0; p < 16; p++)
         if (t->half) product_bf16(t, p, (const uint16_t *)(const void *)v + p * v_plane, n, m + p * m_plane);
         else product(t, p, v + p * v_plane, n, m + p * m_plane);
+    if (t->half) fm_close_tiles(t->k);
     for (int i = 0; i < n; i++)
         tile_output(t, target, (first + i) / across, (first + i) % across, m + (ptrdiff_t)i * out,
                     m_plane);

@@ -4,7 +4,9 @@
 
 typedef __m512 vf;
 enum { VF = 16, VF_PER_PANEL = 4 }; /* 6 x 4 accumulators + 4 of B of the 32 registers */
-#if defined(__AVX512BF16__)
+#if defined(__AMX_TILE__)
+#define FM_LEVEL avx512amx
+#elif defined(__AVX512BF16__)
 #define FM_LEVEL avx512bf16
 #else
 #define FM_LEVEL avx512
