@@ -124,6 +124,13 @@ static void softmax(struct bench *b)
     REPEAT b->k->softmax(b->y, 0.125f, LONG_ROW, &top, &sum);
 }
 
+static void softmax_bf16(struct bench *b)
+{
+    bytes(b, LONG_ROW * (sizeof(float) + sizeof(uint16_t)));
+    float top = 0, sum = 0;
+    REPEAT b->k->softmax_bf16(b->y16, b->x, 0.125f, LONG_ROW, &top, &sum);
+}
+
 static void gelu(struct bench *b)
 {
     bytes(b, 2.0 * MANY * sizeof(float));
@@ -239,7 +246,7 @@ static const struct {
     case_fn run;
 } cases[] = {
     CASE(gemm_tile), CASE(gemm_tile_bf16), CASE(gemm_tile_int8), CASE(finish_rows), CASE(pack_nk),
-    CASE(pack_kn), CASE(pack_pairs), CASE(to_bf16), CASE(from_bf16), CASE(quantize), CASE(layernorm), CASE(softmax), CASE(gelu), CASE(silu_mul),
+    CASE(pack_kn), CASE(pack_pairs), CASE(to_bf16), CASE(from_bf16), CASE(quantize), CASE(layernorm), CASE(softmax), CASE(softmax_bf16), CASE(gelu), CASE(silu_mul),
     CASE(sigmoid), CASE(relu), CASE(add_relu), CASE(lerp), CASE(lerp_columns), CASE(dot_rows),
     CASE(winograd_weights), CASE(winograd_input), CASE(winograd_input_bf16), CASE(winograd_output), CASE(peak_f32), CASE(peak_bf16), CASE(peak_int8),
     CASE(read_sum),

@@ -50,8 +50,9 @@ struct fm_gemm_tile {
 };
 
 /* The same with bf16 operands: products of bf16, summed in f32, for any number of rows, lda values
- * apart. Values lie in pairs along k, so that one instruction multiplies two of them: b is
- * [segments * depth / 2][width] pairs, the lower half of each word the earlier value. `depth` is the
+ * apart. Values lie in pairs along k, so that one instruction multiplies two of them: b holds pairs,
+ * the lower half of each word the earlier value, in strips of the level's `strip` columns, one after the
+ * other: [segments * depth / 2][strip], the last one, or a panel that is narrower, as wide as is left. `depth` is the
  * number of values, even. Segment s of row m is the depth values at a + m * lda + shift[s]. Exactly one
  * of c and c16 is set; the epilogue is computed in f32, a result for c16 is rounded to nearest even at
  * the end. Between open_tiles and close_tiles where the level has those. */
@@ -75,8 +76,8 @@ struct fm_gemm_tile_bf16 {
  *     C[m][n] = finish((sum over k of a[m][k] * b[k][n] - row_zero[m] * column_sum[n])
  *                      * (row_scale[m] * column_scale[n]))
  *
- * column_sum[n] is the sum of b[k][n] over k. Values lie in fours along k: b is [depth / 4][width]
- * words, the earliest value lowest. depth is a multiple of 4, at most 65536. c, c16, tiles as above. */
+ * column_sum[n] is the sum of b[k][n] over k. Values lie in fours along k: b is words, strips of
+ * [depth / 4][strip], the earliest value lowest. depth is a multiple of 4, at most 65536. c, c16, tiles as above. */
 struct fm_gemm_tile_int8 {
     const uint8_t *a; /* row m: depth values at a + m * lda */
     ptrdiff_t lda;
@@ -118,6 +119,8 @@ struct fm_gemm_tile_int8 {
  *              exp(scale * (old top - top)); sum = sum * that + the sum of the new x. Before the first
  *              part top = -infinity, sum = 0. The caller divides by the sum at the end. As a power of
  *              2: with a = scale * (top - x), relative error 3e-7 + 2e-7 a.
+ * softmax_bf16 the same with the new values rounded to bf16, in y, which may start where x does; sum is of
+ *              the values before rounding. Relative error 8e-5 + 1e-6 a before rounding, which is up to 4e-3.
  * gelu         y = x * Phi(x), exact (erf) form; |error| <= 4e-7 * max(1, |x|). In place.
  * silu_mul     y = gate / (1 + exp(-gate)) * up. In place on either.
  * sigmoid      y = scale / (1 + exp(-x)). In place.
@@ -179,6 +182,7 @@ struct fm_kernels {
     int lanes;         /* floats in a vector */
     int has_bf16;      /* 1: gemm_tile_bf16 runs on bf16 instructions, faster than gemm_tile */
     int panel;         /* widest packed panel */
+    int strip;         /* columns that lie together in panels of pairs and fours */
     /* Set up and give back this thread's tile registers, which gemm_tile_bf16, gemm_tile_int8 and their
      * peaks use: both calls on the thread that calls those in between, not nested. NULL: there are none. */
     void (*open_tiles)(void), (*close_tiles)(void);

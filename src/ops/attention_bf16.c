@@ -5,20 +5,27 @@
 
 #include <math.h>
 
-enum { QUERY_ROWS = 96, KEYS = 256 }; /* KEYS: whole panels, and an even number */
+/* KEYS: whole panels, and an even number. The scores at hand and what they become fill most of the first
+ * cache. WEIGHTS: values of bf16 from row to row of scores. */
+enum { QUERY_ROWS = 32, KEYS = 256, WEIGHTS = 2 * KEYS };
 
 struct attention {
     const struct fm_kernels *k;
     const uint16_t *qkv;
     uint16_t *y;
     int n, heads, d;
-    uint32_t *keys, *values;       /* per worker, of one head: panels [d / 2][keys], [ceil(n / 2)][d] of pairs */
+    uint32_t *keys, *values;       /* per worker, of one head: panels [d / 2][keys], panels [KEYS / 2][d] of pairs */
     size_t keys_size, values_size; /* of one head */
     int queries;                   /* of a task */
-    float *scores;                 /* per worker [QUERY_ROWS][KEYS] */
-    uint16_t *weights;             /* per worker [QUERY_ROWS][KEYS], after softmax */
+    float *scores;                 /* per worker [QUERY_ROWS][KEYS]; then weights in bf16 */
     float *mixed;                  /* per worker [QUERY_ROWS][d] */
 };
+
+/* Where the values of the block of keys from `key` on begin: d columns, rounded up to whole vectors. */
+static size_t values_at(const struct attention *t, int key)
+{
+    return (size_t)(key / 2) * fm_packed_size(t->k, t->d, 1);
+}
 
 /* The head's K and V to the worker's panels. */
 static void pack_head(const struct attention *t, size_t head, int worker)
@@ -29,14 +36,16 @@ static void pack_head(const struct attention *t, size_t head, int worker)
     uint32_t *keys = t->keys + (size_t)worker * t->keys_size, *values = t->values + (size_t)worker * t->values_size;
     for (int j = 0; j < t->n; j += t->k->panel) {
         const int left = t->n - j, width = fm_panel_width(t->k, left);
-        t->k->pack_nk((float *)(void *)(keys + (size_t)j * (size_t)pairs), k + j * ld, FM_F32,
-                      ld / 2, left < width ? left : width, pairs, width);
+        fm_pack_words(t->k, keys + (size_t)j * (size_t)pairs, k + j * ld, ld / 2,
+                      left < width ? left : width, pairs, width);
     }
-    for (int j = 0; j < t->d; j += t->k->panel) {
-        const int left = t->d - j, width = fm_panel_width(t->k, left);
-        t->k->pack_pairs(values + (size_t)j * (size_t)((t->n + 1) / 2), v + j, ld,
-                         left < width ? left : width, t->n, width);
-    }
+    for (int key = 0; key < t->n; key += KEYS)
+        for (int j = 0; j < t->d; j += t->k->strip) {
+            const int keys_left = t->n - key < KEYS ? t->n - key : KEYS, left = t->d - j;
+            const int width = left < t->k->strip ? fm_panel_width(t->k, left) : t->k->strip;
+            t->k->pack_pairs(values + values_at(t, key) + (size_t)j * (size_t)((keys_left + 1) / 2),
+                             v + key * ld + j, ld, left < width ? left : width, keys_left, width);
+        }
 }
 
 /* scores [rows][KEYS] = Q K^T for the keys from `key` to `last` - 1 */
@@ -56,16 +65,15 @@ static void scores_of(const struct attention *t, size_t head, int worker, int fi
     }
 }
 
-/* mixed [rows][d] += weights [rows][keys] V, keys even */
+/* mixed [rows][d] += weights [rows][WEIGHTS] V, keys even */
 static void add_values(const struct attention *t, int worker, int rows, int key, int keys,
                        const uint16_t *weights, float *mixed)
 {
     for (int j = 0; j < t->d; j += t->k->panel) {
         const int left = t->d - j, width = fm_panel_width(t->k, left);
         struct fm_gemm_tile_bf16 tile = {
-            .a = weights, .lda = KEYS, .rows = rows, .segments = 1, .depth = keys,
-            .b = t->values + (size_t)worker * t->values_size + (size_t)j * (size_t)((t->n + 1) / 2) +
-                 (size_t)(key / 2) * (size_t)width,
+            .a = weights, .lda = WEIGHTS, .rows = rows, .segments = 1, .depth = keys,
+            .b = t->values + (size_t)worker * t->values_size + values_at(t, key) + (size_t)j * (size_t)(keys / 2),
             .width = width, .c = mixed + j, .ldc = t->d, .columns = left < width ? left : width,
         };
         if (key > 0) tile.ep = (struct fm_epilogue){.residual = tile.c, .ldr = t->d};
@@ -79,7 +87,7 @@ static void attend(const struct attention *t, size_t head, int first, int rows, 
     const size_t dim = (size_t)(t->heads * t->d), me = (size_t)worker * QUERY_ROWS;
     const float scale = 1.0f / sqrtf((float)t->d);
     float *scores = t->scores + me * KEYS, *mixed = t->mixed + me * (size_t)t->d;
-    uint16_t *weights = t->weights + me * KEYS;
+    uint16_t *weights = (uint16_t *)(void *)scores; /* the first half of each row of scores */
     float top[QUERY_ROWS], sum[QUERY_ROWS] = {0}, shrink[QUERY_ROWS];
     for (int m = 0; m < rows; m++) top[m] = -INFINITY;
 
@@ -88,10 +96,10 @@ static void attend(const struct attention *t, size_t head, int first, int rows, 
         int same = 1;
         scores_of(t, head, worker, first, rows, key, key + keys, scores);
         for (int m = 0; m < rows; m++) {
-            shrink[m] = t->k->softmax(scores + m * KEYS, scale, keys, &top[m], &sum[m]);
+            uint16_t *row = weights + m * WEIGHTS;
+            shrink[m] = t->k->softmax_bf16(row, scores + m * KEYS, scale, keys, &top[m], &sum[m]);
             same &= shrink[m] == 1.0f;
-            t->k->to_bf16(weights + m * KEYS, scores + m * KEYS, keys);
-            if (keys % 2) weights[m * KEYS + keys] = 0;
+            if (keys % 2) row[keys] = 0;
         }
         if (key > 0 && !same)
             t->k->finish_rows(mixed, t->d, rows, t->d, &(struct fm_epilogue){.row_scale = shrink});
@@ -132,7 +140,6 @@ void fm_attention_bf16(struct fm_context *context, const uint16_t *qkv, int n, i
     t.keys = fm_arena_alloc(context->arena, threads * t.keys_size, sizeof *t.keys);
     t.values = fm_arena_alloc(context->arena, threads * t.values_size, sizeof *t.values);
     t.scores = fm_arena_alloc(context->arena, rows * KEYS, sizeof *t.scores);
-    t.weights = fm_arena_alloc(context->arena, rows * KEYS, sizeof *t.weights);
     t.mixed = fm_arena_alloc(context->arena, rows * (size_t)d, sizeof *t.mixed);
     /* per score: two products over d, and softmax's scale, subtraction, exp and sum */
     fm_count(context, FM_UNIT_BF16, (4.0 * d + 4) * heads * n * (double)n,

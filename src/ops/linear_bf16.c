@@ -14,7 +14,6 @@ struct product {
     int m, block, panels;
 };
 
-/* Rows of pairs are rows of 32-bit words: the f32 packing moves them as they are. */
 static void pack_task(void *arg, size_t i, int worker)
 {
     const struct product *p = arg;
@@ -22,7 +21,6 @@ static void pack_task(void *arg, size_t i, int worker)
     const int j = (int)i * p->k->panel, left = w->out - j, width = fm_panel_width(p->k, left);
     const int n = left < width ? left : width, pairs = w->in / 2;
     const size_t in = (size_t)w->in;
-    float *panel = (float *)(void *)(p->packed + (size_t)j * in / 2);
     const uint16_t *rows = (const uint16_t *)w->data + (size_t)j * in;
     if (w->type != FM_BF16) {
         uint16_t *rounded = p->rounded + (size_t)worker * (size_t)p->k->panel * in;
@@ -34,7 +32,7 @@ static void pack_task(void *arg, size_t i, int worker)
                 rounded[v] = fm_float_bf16(fm_weight(w->data, w->type, (ptrdiff_t)(first + v)));
         rows = rounded;
     }
-    p->k->pack_nk(panel, rows, FM_F32, pairs, n, pairs, width);
+    fm_pack_words(p->k, p->packed + (size_t)j * in / 2, rows, pairs, n, pairs, width);
 }
 
 static void tile_task(void *arg, size_t task, int worker)

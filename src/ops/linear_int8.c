@@ -21,8 +21,7 @@ static void pack_task(void *arg, size_t i, int worker)
     const int j = (int)i * p->k->panel, left = p->w->out - j, width = fm_panel_width(p->k, left);
     const int n = left < width ? left : width, in = p->w->in, words = in / 4;
     const int8_t *rows = (const int8_t *)p->w->data + (size_t)j * (size_t)in;
-    float *panel = (float *)(void *)(p->panels + (size_t)j * (size_t)words);
-    p->k->pack_nk(panel, rows, FM_F32, words, n, words, width); /* it only moves 32-bit words */
+    fm_pack_words(p->k, p->panels + (size_t)j * (size_t)words, rows, words, n, words, width);
     for (int r = 0; r < n; r++) {
         int32_t sum = 0;
         for (int c = 0; c < in; c++) sum += rows[(ptrdiff_t)r * in + c];

@@ -37,7 +37,7 @@ struct fm_winograd fm_winograd_prepare(struct fm_context *context, const struct 
 {
     const size_t in = (size_t)(w->in / 9), out = (size_t)w->out, threads = (size_t)context->threads;
     struct fm_winograd t = {.k = context->kernels, .weights = *w};
-    t.half = context->bf16 && in % 2 == 0;
+    t.half = context->bf16 && in % 2 == 0 && t.k->strip == t.k->panel;
     t.one = fm_packed_size(t.k, w->out, (int)in) / (t.half ? 2 : 1);
     t.scratch_size = 16 * FM_WINOGRAD_TILES * (in + out);
     t.packed = fm_arena_alloc(context->arena, 16 * t.one, sizeof(float));
@@ -55,7 +55,7 @@ void fm_winograd_count(struct fm_context *context, const struct fm_weights *w, i
 {
     /* 16 products, 32 additions for V, 24 for Y, 7 x 4 operations for U */
     const double in = w->in / 9, out = w->out;
-    const enum fm_unit unit = context->bf16 && w->in / 9 % 2 == 0 ? FM_UNIT_BF16 : FM_UNIT_F32;
+    const enum fm_unit unit = context->bf16 && w->in / 9 % 2 == 0 && context->kernels->strip == context->kernels->panel ? FM_UNIT_BF16 : FM_UNIT_F32;
     fm_count(context, unit, tiles * (32 * in * out + 32 * in + 24 * out) + 28 * in * out, 0);
 }
 

@@ -31,7 +31,7 @@ static struct operands make_operands(struct checker *c, int rows, int segments, 
     for (size_t i = 0; i < nb; i++) o.b[i] = fm_float_bf16(random_uniform(&c->random, -4, 4));
     for (int k = 0; k < segments * depth; k += 2)
         for (int j = 0; j < width; j++)
-            o.pairs[k / 2 * width + j] =
+            o.pairs[word_at(c->k, segments * depth / 2, width, k / 2, j)] =
                 o.b[k * width + j] | (uint32_t)o.b[(k + 1) * width + j] << 16;
     for (int s = 0; s < segments; s++) o.shift[s] = (segments - 1 - s) * depth;
     return o;

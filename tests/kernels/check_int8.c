@@ -39,7 +39,7 @@ static void make_operands(struct checker *c, struct operands *o, int rows, int d
             uint32_t word = 0;
             for (int i = 0; i < 4; i++)
                 word |= (uint32_t)(uint8_t)o->b[(k + i) * width + j] << 8 * i;
-            o->words[k / 4 * width + j] = word;
+            o->words[word_at(c->k, depth / 4, width, k / 4, j)] = word;
         }
     for (int j = 0; j < width; j++)
         for (int k = 0; k < depth; k++) o->sum[j] += o->b[k * width + j];

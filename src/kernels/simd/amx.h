@@ -7,6 +7,8 @@
  * have their full size always (a new configuration clears the sums and takes 140 cycles): what is smaller,
  * at the end of the rows or of k, is copied to a block padded with zeros. */
 
+#include <limits.h>
+
 enum { TILE = 16, BLOCK = 2 * TILE, STEP = 64 /* bytes of a row of A */ };
 
 /* All of what `p` points at is in memory before a tile is loaded from it: the intrinsics of gcc 12 do not
@@ -38,32 +40,38 @@ static const void *padded(uint8_t block[TILE * STEP], const void *from, ptrdiff_
     return block;
 }
 
-/* A block of up to BLOCK rows by up to two tiles of columns, in bytes and words. */
+/* A block of up to BLOCK rows by up to two strips, in bytes. */
 struct amx_block {
     const uint8_t *a; /* segment s, row m: a + shift[s] * size + m * lda */
     ptrdiff_t lda;
     const ptrdiff_t *shift;
-    int size;            /* bytes of a value of A */
+    int size;                  /* bytes of a value of A */
     int rows, segments, depth; /* depth: bytes of a segment */
-    const uint32_t *b;
-    ptrdiff_t ldb;       /* bytes from one row of words to the next */
-    int wide;            /* two tiles of columns */
+    const uint8_t *b;          /* strips of words, [all of depth][TILE] */
+    int wide;                  /* two strips */
+    uint8_t *c;                /* sums, [16 or 32][16 or 32], ldc bytes apart */
+    ptrdiff_t ldc;
 };
 
-/* Tiles 0 to 3 sum; 4, 5 are of A, 6, 7 of B. Tiles beyond the rows or columns are left out. */
-#define AMX_STEP(dot, a0, a1, lda, b0, b1, ldb)                                                   \
+/* Tiles 0 to 3 sum; 4, 5 are of A, 6, 7 of B. Tiles beyond the rows or columns are left out. Sums that are
+ * complete are stored at once, while the next are computed: a tile takes as long to store as to multiply. */
+#define AMX_STEP(dot, a0, a1, lda, b0, b1, last)                                                  \
     do {                                                                                          \
-        _tile_loadd(6, b0, ldb);                                                                  \
         _tile_loadd(4, a0, lda);                                                                  \
+        _tile_loadd(6, b0, STEP);                                                                 \
         dot(0, 4, 6);                                                                             \
-        if (wide) {                                                                               \
-            _tile_loadd(7, b1, ldb);                                                              \
-            dot(1, 4, 7);                                                                         \
-        }                                                                                         \
+        if (last) _tile_stored(0, t->c, t->ldc);                                                  \
         if (tall) {                                                                               \
             _tile_loadd(5, a1, lda);                                                              \
             dot(2, 5, 6);                                                                         \
-            if (wide) dot(3, 5, 7);                                                               \
+            if (last) _tile_stored(2, t->c + TILE * t->ldc, t->ldc);                              \
+        }                                                                                         \
+        if (wide) {                                                                               \
+            _tile_loadd(7, b1, STEP);                                                             \
+            dot(1, 4, 7);                                                                         \
+            if (last) _tile_stored(1, t->c + STEP, t->ldc);                                       \
+            if (tall) dot(3, 5, 7);                                                               \
+            if (tall && last) _tile_stored(3, t->c + TILE * t->ldc + STEP, t->ldc);               \
         }                                                                                         \
     } while (0)
 
@@ -71,28 +79,28 @@ struct amx_block {
     static inline __attribute__((always_inline)) void name(const struct amx_block *t, const int tall, \
                                                            const int wide, const int whole)       \
     {                                                                                             \
-        uint8_t low[TILE * STEP] __attribute__((aligned(64))), high[TILE * STEP] __attribute__((aligned(64))); \
-        uint8_t left[TILE * STEP] __attribute__((aligned(64))), right[TILE * STEP] __attribute__((aligned(64))); \
         const int rows0 = t->rows < TILE ? t->rows : TILE, rows1 = t->rows - TILE;                \
-        const uint8_t *b = (const uint8_t *)t->b;                                                 \
+        const uint8_t *b0 = t->b, *b1 = b0 + (ptrdiff_t)t->segments * t->depth * TILE;            \
         _tile_zero(0);                                                                            \
         _tile_zero(1);                                                                            \
         _tile_zero(2);                                                                            \
         _tile_zero(3);                                                                            \
         for (int s = 0; s < t->segments; s++) {                                                   \
             const uint8_t *a0 = t->a + (t->shift ? t->shift[s] * t->size : 0), *a1 = a0 + TILE * t->lda; \
+            const int left = s + 1 < t->segments ? INT_MAX : t->depth; /* of the last segment */  \
             int k = 0;                                                                            \
-            for (; whole && k + STEP <= t->depth; k += STEP, b += TILE * t->ldb)                  \
-                AMX_STEP(dot, a0 + k, a1 + k, t->lda, b, b + 64, t->ldb);                         \
+            for (; whole && k + STEP <= t->depth; k += STEP, b0 += TILE * STEP, b1 += TILE * STEP) \
+                AMX_STEP(dot, a0 + k, a1 + k, t->lda, b0, b1, k + STEP >= left);                  \
             for (; k < t->depth; k += STEP) {                                                     \
+                uint8_t block[4][TILE * STEP] __attribute__((aligned(64)));                       \
                 const int bytes = t->depth - k < STEP ? t->depth - k : STEP, words = bytes / 4;   \
-                const ptrdiff_t ldb = words == TILE ? t->ldb : 64;                                \
-                const void *b0 = words == TILE ? b : padded(left, b, t->ldb, words, 64), *b1 = b0; \
-                const void *x0 = padded(low, a0 + k, t->lda, rows0, bytes), *x1 = x0;             \
-                if (wide) b1 = words == TILE ? b + 64 : padded(right, b + 64, t->ldb, words, 64); \
-                if (tall) x1 = padded(high, a1 + k, t->lda, rows1, bytes);                        \
-                AMX_STEP(dot, x0, x1, STEP, b0, b1, ldb);                                         \
-                b += words * t->ldb;                                                              \
+                const void *x0 = padded(block[0], a0 + k, t->lda, rows0, bytes), *x1 = x0;        \
+                const void *y0 = words == TILE ? b0 : padded(block[1], b0, STEP, words, STEP), *y1 = y0; \
+                if (tall) x1 = padded(block[2], a1 + k, t->lda, rows1, bytes);                    \
+                if (wide) y1 = words == TILE ? b1 : padded(block[3], b1, STEP, words, STEP);      \
+                AMX_STEP(dot, x0, x1, STEP, y0, y1, k + STEP >= left);                            \
+                b0 += words * STEP;                                                               \
+                b1 += words * STEP;                                                               \
             }                                                                                     \
         }                                                                                         \
     }
@@ -100,31 +108,75 @@ struct amx_block {
 AMX_MULTIPLY(amx_bf16, _tile_dpbf16ps)
 AMX_MULTIPLY(amx_int8, _tile_dpbusd)
 
-/* The sums of a block, to memory. */
-static inline void amx_store(void *to, ptrdiff_t bytes, int tall, int wide)
-{
-    _tile_stored(0, to, bytes);
-    if (wide) _tile_stored(1, (uint8_t *)to + 64, bytes);
-    if (tall) _tile_stored(2, (uint8_t *)to + TILE * bytes, bytes);
-    if (tall && wide) _tile_stored(3, (uint8_t *)to + TILE * bytes + 64, bytes);
-}
-
 #define AMX_DISPATCH(name, t)                                                                     \
     do {                                                                                          \
         const int tall_ = (t)->rows > TILE, whole_ = (t)->rows == (tall_ ? BLOCK : TILE);         \
         if (tall_ && (t)->wide && whole_) name(t, 1, 1, 1);                                       \
-        else if (tall_ && (t)->wide) name(t, 1, 1, 0);                                            \
         else name(t, tall_, (t)->wide, whole_);                                                   \
     } while (0)
 
-/* The epilogue, from sums [rows][BLOCK]. */
-static inline void amx_finish(const float *sums, int rows, int columns, const struct fm_epilogue *ep,
-                              float *c, uint16_t *c16, ptrdiff_t ldc)
+/* Scores: BLOCK rows by `width` columns, 64 values deep. All of A stays in four tiles. */
+static void amx_short(const uint16_t *a, ptrdiff_t lda, const uint8_t *b, int width, float *c, ptrdiff_t ldc)
 {
-    for (int m = 0; m < rows; m++)
-        for (int j = 0; j < columns; j += VF)
-            store_result(c, c16, m * ldc + j, columns - j,
-                         finish(vf_load(sums + m * BLOCK + j), ep, m, j, columns - j));
+    _tile_loadd(2, a, lda * 2);
+    _tile_loadd(3, a + 32, lda * 2);
+    _tile_loadd(4, a + TILE * lda, lda * 2);
+    _tile_loadd(5, a + TILE * lda + 32, lda * 2);
+    for (int j = 0; j < width; j += TILE, b += 2 * TILE * STEP) {
+        _tile_loadd(6, b, STEP);
+        _tile_loadd(7, b + TILE * STEP, STEP);
+        _tile_zero(0);
+        _tile_dpbf16ps(0, 2, 6);
+        _tile_dpbf16ps(0, 3, 7);
+        _tile_stored(0, c + j, ldc * 4);
+        _tile_zero(1);
+        _tile_dpbf16ps(1, 4, 6);
+        _tile_dpbf16ps(1, 5, 7);
+        _tile_stored(1, c + TILE * ldc + j, ldc * 4);
+    }
+}
+
+/* The epilogue, from sums [rows][BLOCK]. */
+static inline __attribute__((always_inline)) void amx_finish_as(const float *sums, int rows, int columns,
+                                                                const struct fm_epilogue *ep, float *c,
+                                                                uint16_t *c16, ptrdiff_t ldc,
+                                                                const enum fm_activation act,
+                                                                const int residual)
+{
+    for (int j = 0; j < columns; j += VF) {
+        const int n = columns - j < VF ? columns - j : VF;
+        const vf bias = ep->bias ? vf_load_n(ep->bias + j, n) : vf_zero();
+        const vf gamma = ep->gamma ? vf_load_n(ep->gamma + j, n) : vf_set1(1.0f);
+        for (int m = 0; m < rows; m++) {
+            vf x = vf_load(sums + m * BLOCK + j);
+            if (ep->row_scale) x = vf_mul(x, vf_set1(ep->row_scale[m]));
+            x = vf_add(x, bias);
+            if (act == FM_ACT_GELU) x = vf_gelu(x);
+            if (act == FM_ACT_RELU) x = vf_max(vf_zero(), x);
+            if (act != FM_ACT_GELU) x = vf_mul(x, gamma); /* never both: see below */
+            if (residual) x = vf_add(x, vf_load_n(ep->residual + m * ep->ldr + j, n));
+            if (c16) vf_store_bf16_n(c16 + m * ldc + j, n, x);
+            else vf_store_n(c + m * ldc + j, n, x);
+        }
+    }
+}
+
+static void amx_finish(const float *sums, int rows, int columns, const struct fm_epilogue *ep, float *c,
+                       uint16_t *c16, ptrdiff_t ldc)
+{
+    if (ep->act == FM_ACT_GELU && !ep->gamma && !ep->residual) {
+        if (c16) amx_finish_as(sums, rows, columns, ep, NULL, c16, ldc, FM_ACT_GELU, 0);
+        else amx_finish_as(sums, rows, columns, ep, c, NULL, ldc, FM_ACT_GELU, 0);
+    } else if (ep->act == FM_ACT_NONE && !ep->residual && c16) {
+        amx_finish_as(sums, rows, columns, ep, NULL, c16, ldc, FM_ACT_NONE, 0);
+    } else if (ep->act == FM_ACT_NONE && ep->residual && c) {
+        amx_finish_as(sums, rows, columns, ep, c, NULL, ldc, FM_ACT_NONE, 1);
+    } else {
+        for (int m = 0; m < rows; m++)
+            for (int j = 0; j < columns; j += VF)
+                store_result(c, c16, m * ldc + j, columns - j,
+                             finish(vf_load(sums + m * BLOCK + j), ep, m, j, columns - j));
+    }
 }
 
 static inline int is_plain(const struct fm_epilogue *ep)
@@ -144,22 +196,25 @@ static inline struct fm_epilogue epilogue_of(const struct fm_epilogue *ep, int m
 static void gemm_tile_bf16(const struct fm_gemm_tile_bf16 *t)
 {
     float sums[BLOCK * BLOCK] __attribute__((aligned(64)));
+    const int plain = t->c && is_plain(&t->ep), is_short = plain && t->segments == 1 && t->depth == 64;
+    int first = 0;
+    for (; is_short && !t->shift && t->columns == t->width && first + BLOCK <= t->rows; first += BLOCK)
+        amx_short(t->a + first * t->lda, t->lda, (const uint8_t *)t->b, t->width, t->c + first * t->ldc, t->ldc);
     for (int j = 0; j < t->width; j += BLOCK) {
         const int columns = t->columns - j < BLOCK ? t->columns - j : BLOCK;
-        for (int m = 0; m < t->rows; m += BLOCK) {
+        for (int m = first; m < t->rows; m += BLOCK) {
             const int rows = t->rows - m < BLOCK ? t->rows - m : BLOCK;
+            const int direct = plain && rows == BLOCK && columns == BLOCK;
+            float *c = t->c ? t->c + m * t->ldc + j : NULL;
             const struct amx_block block = {
                 .a = (const uint8_t *)(t->a + m * t->lda), .lda = 2 * t->lda, .shift = t->shift, .size = 2,
-                .rows = rows, .segments = t->segments, .depth = 2 * t->depth, .b = t->b + j,
-                .ldb = 4 * (ptrdiff_t)t->width, .wide = t->width - j > TILE,
+                .rows = rows, .segments = t->segments, .depth = 2 * t->depth,
+                .b = (const uint8_t *)(t->b + j * (ptrdiff_t)(t->segments * t->depth / 2)),
+                .wide = t->width - j > TILE, .c = (uint8_t *)(direct ? c : sums),
+                .ldc = 4 * (direct ? t->ldc : BLOCK),
             };
             AMX_DISPATCH(amx_bf16, &block);
-            float *c = t->c ? t->c + m * t->ldc + j : NULL;
-            if (c && is_plain(&t->ep) && rows == BLOCK && columns == BLOCK) {
-                amx_store(c, 4 * t->ldc, 1, 1);
-                continue;
-            }
-            amx_store(sums, 4 * BLOCK, rows > TILE, block.wide);
+            if (direct) continue;
             const struct fm_epilogue ep = epilogue_of(&t->ep, m, j);
             amx_finish(sums, rows, columns, &ep, c, c ? NULL : t->c16 + m * t->ldc + j, t->ldc);
         }
@@ -191,10 +246,10 @@ static void gemm_tile_int8(const struct fm_gemm_tile_int8 *t)
             const int rows = t->rows - m < BLOCK ? t->rows - m : BLOCK;
             const struct amx_block block = {
                 .a = t->a + m * t->lda, .lda = t->lda, .size = 1, .rows = rows, .segments = 1,
-                .depth = t->depth, .b = t->b + j, .ldb = 4 * (ptrdiff_t)t->width, .wide = t->width - j > TILE,
+                .depth = t->depth, .b = (const uint8_t *)(t->b + j * (ptrdiff_t)(t->depth / 4)), .wide = t->width - j > TILE,
+                .c = (uint8_t *)sums, .ldc = 4 * BLOCK,
             };
             AMX_DISPATCH(amx_int8, &block);
-            amx_store(sums, 4 * BLOCK, rows > TILE, block.wide);
             amx_scale(t, sums, m, rows, j, columns);
             const struct fm_epilogue ep = epilogue_of(&t->ep, m, j);
             float *c = t->c ? t->c + m * t->ldc + j : NULL;

@@ -33,8 +33,11 @@ const struct fm_kernels PASTE(fm_kernels_, FM_LEVEL) = {
     .has_bf16 = HAS_BF16,
     .panel = VF * VF_PER_PANEL,
 #if defined(__AMX_TILE__)
+    .strip = TILE,
     .open_tiles = open_tiles,
     .close_tiles = close_tiles,
+#else
+    .strip = VF * VF_PER_PANEL,
 #endif
 #include "kernels/list.h"
 };
