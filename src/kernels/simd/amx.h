@@ -140,9 +140,9 @@ static void amx_short(const uint16_t *a, ptrdiff_t lda, const uint8_t *b, int wi
 static inline __attribute__((always_inline)) void amx_finish_as(const float *sums, int rows, int columns,
                                                                 const struct fm_epilogue *ep, float *c,
                                                                 uint16_t *c16, ptrdiff_t ldc,
-                                                                const enum fm_activation act,
-                                                                const int residual)
+                                                                const int gelu, const int residual)
 {
+    const vf least = vf_set1(ep->act == FM_ACT_RELU ? 0.0f : -INFINITY);
     for (int j = 0; j < columns; j += VF) {
         const int n = columns - j < VF ? columns - j : VF;
         const vf bias = ep->bias ? vf_load_n(ep->bias + j, n) : vf_zero();
@@ -151,9 +151,8 @@ static inline __attribute__((always_inline)) void amx_finish_as(const float *sum
             vf x = vf_load(sums + m * BLOCK + j);
             if (ep->row_scale) x = vf_mul(x, vf_set1(ep->row_scale[m]));
             x = vf_add(x, bias);
-            if (act == FM_ACT_GELU) x = vf_gelu(x);
-            if (act == FM_ACT_RELU) x = vf_max(vf_zero(), x);
-            if (act != FM_ACT_GELU) x = vf_mul(x, gamma); /* never both: see below */
+            x = gelu ? vf_gelu(x) : vf_max(least, x);
+            if (!gelu) x = vf_mul(x, gamma); /* never both: see below */
             if (residual) x = vf_add(x, vf_load_n(ep->residual + m * ep->ldr + j, n));
             if (c16) vf_store_bf16_n(c16 + m * ldc + j, n, x);
             else vf_store_n(c + m * ldc + j, n, x);
@@ -165,12 +164,12 @@ static void amx_finish(const float *sums, int rows, int columns, const struct fm
                        uint16_t *c16, ptrdiff_t ldc)
 {
     if (ep->act == FM_ACT_GELU && !ep->gamma && !ep->residual) {
-        if (c16) amx_finish_as(sums, rows, columns, ep, NULL, c16, ldc, FM_ACT_GELU, 0);
-        else amx_finish_as(sums, rows, columns, ep, c, NULL, ldc, FM_ACT_GELU, 0);
-    } else if (ep->act == FM_ACT_NONE && !ep->residual && c16) {
-        amx_finish_as(sums, rows, columns, ep, NULL, c16, ldc, FM_ACT_NONE, 0);
-    } else if (ep->act == FM_ACT_NONE && ep->residual && c) {
-        amx_finish_as(sums, rows, columns, ep, c, NULL, ldc, FM_ACT_NONE, 1);
+        if (c16) amx_finish_as(sums, rows, columns, ep, NULL, c16, ldc, 1, 0);
+        else amx_finish_as(sums, rows, columns, ep, c, NULL, ldc, 1, 0);
+    } else if (ep->act != FM_ACT_GELU && (c || !ep->residual)) {
+        if (c16) amx_finish_as(sums, rows, columns, ep, NULL, c16, ldc, 0, 0);
+        else if (ep->residual) amx_finish_as(sums, rows, columns, ep, c, NULL, ldc, 0, 1);
+        else amx_finish_as(sums, rows, columns, ep, c, NULL, ldc, 0, 0);
     } else {
         for (int m = 0; m < rows; m++)
             for (int j = 0; j < columns; j += VF)
