@@ -5,20 +5,22 @@
 
 #include <math.h>
 
-/* KEYS: whole panels, and an even number. The scores at hand and what they become fill most of the first
- * cache. WEIGHTS: values of bf16 from row to row of scores. */
-enum { QUERY_ROWS = 32, KEYS = 256, WEIGHTS = 2 * KEYS };
+/* Keys that are taken at a time, whole panels and an even number, and queries. With vectors, the scores at
+ * hand stay in the first cache; tiles are fast enough to wait for the first cache in any case, so there
+ * they fill a part of the second, and most pictures need no second block of keys. */
+enum { ROWS = 4 * FM_TILE_ROWS, KEYS = 256, TILED_ROWS = 64, TILED_KEYS = 1408, MOST_ROWS = TILED_ROWS };
 
 struct attention {
     const struct fm_kernels *k;
     const uint16_t *qkv;
     uint16_t *y;
     int n, heads, d;
-    uint32_t *keys, *values;       /* per worker, of one head: panels [d / 2][keys], panels [KEYS / 2][d] of pairs */
+    uint32_t *keys, *values;       /* per worker, of one head: panels [d / 2][keys], panels [block / 2][d] of pairs */
     size_t keys_size, values_size; /* of one head */
+    int rows, block;               /* queries and keys at a time */
     int queries;                   /* of a task */
-    float *scores;                 /* per worker [QUERY_ROWS][KEYS]; then weights in bf16 */
-    float *mixed;                  /* per worker [QUERY_ROWS][d] */
+    float *scores;                 /* per worker [rows][block]; then weights in bf16, 2 * block from row to row */
+    float *mixed;                  /* per worker [rows][d] */
 };
 
 /* Where the values of the block of keys from `key` on begin: d columns, rounded up to whole vectors. */
@@ -39,16 +41,16 @@ static void pack_head(const struct attention *t, size_t head, int worker)
         fm_pack_words(t->k, keys + (size_t)j * (size_t)pairs, k + j * ld, ld / 2,
                       left < width ? left : width, pairs, width);
     }
-    for (int key = 0; key < t->n; key += KEYS)
+    for (int key = 0; key < t->n; key += t->block)
         for (int j = 0; j < t->d; j += t->k->strip) {
-            const int keys_left = t->n - key < KEYS ? t->n - key : KEYS, left = t->d - j;
+            const int keys_left = t->n - key < t->block ? t->n - key : t->block, left = t->d - j;
             const int width = left < t->k->strip ? fm_panel_width(t->k, left) : t->k->strip;
             t->k->pack_pairs(values + values_at(t, key) + (size_t)j * (size_t)((keys_left + 1) / 2),
                              v + key * ld + j, ld, left < width ? left : width, keys_left, width);
         }
 }
 
-/* scores [rows][KEYS] = Q K^T for the keys from `key` to `last` - 1 */
+/* scores [rows][block] = Q K^T for the keys from `key` to `last` - 1 */
 static void scores_of(const struct attention *t, size_t head, int worker, int first, int rows, int key,
                       int last, float *scores)
 {
@@ -59,20 +61,20 @@ static void scores_of(const struct attention *t, size_t head, int worker, int fi
         struct fm_gemm_tile_bf16 tile = {
             .a = q, .lda = (ptrdiff_t)ld, .rows = rows, .segments = 1, .depth = t->d,
             .b = t->keys + (size_t)worker * t->keys_size + (size_t)j * (size_t)t->d / 2, .width = width,
-            .c = scores + (j - key), .ldc = KEYS, .columns = left < width ? left : width,
+            .c = scores + (j - key), .ldc = t->block, .columns = left < width ? left : width,
         };
         t->k->gemm_tile_bf16(&tile);
     }
 }
 
-/* mixed [rows][d] += weights [rows][WEIGHTS] V, keys even */
+/* mixed [rows][d] += weights [rows][2 * block] V, keys even */
 static void add_values(const struct attention *t, int worker, int rows, int key, int keys,
                        const uint16_t *weights, float *mixed)
 {
     for (int j = 0; j < t->d; j += t->k->panel) {
         const int left = t->d - j, width = fm_panel_width(t->k, left);
         struct fm_gemm_tile_bf16 tile = {
-            .a = weights, .lda = WEIGHTS, .rows = rows, .segments = 1, .depth = keys,
+            .a = weights, .lda = 2 * t->block, .rows = rows, .segments = 1, .depth = keys,
             .b = t->values + (size_t)worker * t->values_size + values_at(t, key) + (size_t)j * (size_t)(keys / 2),
             .width = width, .c = mixed + j, .ldc = t->d, .columns = left < width ? left : width,
         };
@@ -81,23 +83,23 @@ static void add_values(const struct attention *t, int worker, int rows, int key,
     }
 }
 
-/* QUERY_ROWS queries from `first` on, or the `rows` that are left. */
+/* `rows` queries from `first` on. */
 static void attend(const struct attention *t, size_t head, int first, int rows, int worker)
 {
-    const size_t dim = (size_t)(t->heads * t->d), me = (size_t)worker * QUERY_ROWS;
+    const size_t dim = (size_t)(t->heads * t->d), me = (size_t)worker * (size_t)t->rows;
     const float scale = 1.0f / sqrtf((float)t->d);
-    float *scores = t->scores + me * KEYS, *mixed = t->mixed + me * (size_t)t->d;
+    float *scores = t->scores + me * (size_t)t->block, *mixed = t->mixed + me * (size_t)t->d;
     uint16_t *weights = (uint16_t *)(void *)scores; /* the first half of each row of scores */
-    float top[QUERY_ROWS], sum[QUERY_ROWS] = {0}, shrink[QUERY_ROWS];
+    float top[MOST_ROWS], sum[MOST_ROWS] = {0}, shrink[MOST_ROWS];
     for (int m = 0; m < rows; m++) top[m] = -INFINITY;
 
-    for (int key = 0; key < t->n; key += KEYS) {
-        const int keys = t->n - key < KEYS ? t->n - key : KEYS;
+    for (int key = 0; key < t->n; key += t->block) {
+        const int keys = t->n - key < t->block ? t->n - key : t->block;
         int same = 1;
         scores_of(t, head, worker, first, rows, key, key + keys, scores);
         for (int m = 0; m < rows; m++) {
-            uint16_t *row = weights + m * WEIGHTS;
-            shrink[m] = t->k->softmax_bf16(row, scores + m * KEYS, scale, keys, &top[m], &sum[m]);
+            uint16_t *row = weights + m * 2 * t->block;
+            shrink[m] = t->k->softmax_bf16(row, scores + m * t->block, scale, keys, &top[m], &sum[m]);
             same &= shrink[m] == 1.0f;
             if (keys % 2) row[keys] = 0;
         }
@@ -119,8 +121,8 @@ static void attend_task(void *arg, size_t task, int worker)
     const int last = t->n - first < t->queries ? t->n : first + t->queries;
     pack_head(t, head, worker);
     fm_open_tiles(t->k);
-    for (int m = first; m < last; m += QUERY_ROWS)
-        attend(t, head, m, last - m < QUERY_ROWS ? last - m : QUERY_ROWS, worker);
+    for (int m = first; m < last; m += t->rows)
+        attend(t, head, m, last - m < t->rows ? last - m : t->rows, worker);
     fm_close_tiles(t->k);
 }
 
@@ -131,15 +133,19 @@ void fm_attention_bf16(struct fm_context *context, const uint16_t *qkv, int n, i
     struct attention t = {.k = k, .qkv = qkv, .y = y, .n = n, .heads = heads, .d = d};
     const int pairs = (n + 1) / 2;
     const size_t threads = (size_t)context->threads, parts = fm_attention_parts(heads, n, context->threads);
-    t.queries = ((n + (int)parts - 1) / (int)parts + 31) / 32 * 32; /* whole tiles */
+    const int unit = k->open_tiles ? 32 : FM_TILE_ROWS; /* rows of whole tiles */
+    t.rows = k->open_tiles ? TILED_ROWS : ROWS;
+    t.block = k->open_tiles ? TILED_KEYS : KEYS;
+    if (t.block > n) t.block = (n + k->panel - 1) / k->panel * k->panel;
+    t.queries = ((n + (int)parts - 1) / (int)parts + unit - 1) / unit * unit;
     t.keys_size = fm_packed_size(k, n, d / 2);
     t.values_size = fm_packed_size(k, d, pairs);
 
     const size_t mark = fm_arena_mark(context->arena);
-    const size_t rows = threads * QUERY_ROWS;
+    const size_t rows = threads * (size_t)t.rows;
     t.keys = fm_arena_alloc(context->arena, threads * t.keys_size, sizeof *t.keys);
     t.values = fm_arena_alloc(context->arena, threads * t.values_size, sizeof *t.values);
-    t.scores = fm_arena_alloc(context->arena, rows * KEYS, sizeof *t.scores);
+    t.scores = fm_arena_alloc(context->arena, rows * (size_t)t.block, sizeof *t.scores);
     t.mixed = fm_arena_alloc(context->arena, rows * (size_t)d, sizeof *t.mixed);
     /* per score: two products over d, and softmax's scale, subtraction, exp and sum */
     fm_count(context, FM_UNIT_BF16, (4.0 * d + 4) * heads * n * (double)n,

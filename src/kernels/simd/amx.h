@@ -215,8 +215,8 @@ static inline __attribute__((always_inline)) void amx_run(const struct amx_produ
     float sums[2][BLOCK * BLOCK] __attribute__((aligned(64)));
     struct amx_tail tail = {.q = p->q, .ldc = p->ldc};
     int turn = 0;
-    for (int j = 0; j < p->width; j += BLOCK)
-        for (int m = 0; m < p->rows; m += BLOCK, turn ^= 1) {
+    for (int m = 0; m < p->rows; m += BLOCK)
+        for (int j = 0; j < p->width; j += BLOCK, turn ^= 1) {
             const int rows = p->rows - m < BLOCK ? p->rows - m : BLOCK;
             const int columns = p->columns - j < BLOCK ? p->columns - j : BLOCK;
             const int direct = kind == KIND_PLAIN && rows == BLOCK && columns == BLOCK;
