@@ -127,9 +127,10 @@ def test_depth_and_disparity():
     near(line, {"scale": 0.4, "shift": 0.15}, 1e-2)
     expect(line["points"] == 38 * 64, line)
     align("--depth", "depth.png", code=2).says("depth.png", "mm: 1000")
-    np.save("small.npy", depth[::2, ::2])  # of half the size: its pixels lie between
+    np.save("small.npy", depth[1::2, 1::2])  # of half the size: its centres lie between, and are rounded up
     line, = align("--depth", "small.npy", "--json").lines()
-    expect(line["points"] == 19 * 32 and abs(line["scale"] - 0.4) < 0.1, line)
+    near(line, {"scale": 0.4, "shift": 0.15}, 1e-3)
+    expect(line["points"] == 19 * 32 and line["agreed"] == line["points"] and line["mean_error"] < 1e-3, line)
     np.save("cut.npy", depth[:, :40])
     align("--depth", "cut.npy", code=1).says("cut.npy", "40x48", "64x48")
     rig = ("--focal", "500", "--baseline", "0.1")
