@@ -52,9 +52,7 @@ static int check(const struct depth_options *opt, char **arguments, int count)
         complain("many pictures need a directory for their depth maps; pass one with -o DIR");
         return EXIT_ARGUMENT;
     }
-    size_t length = strlen(opt->out);
-    const char *end = length > 4 ? opt->out + length - 4 : "";
-    if (!is_directory(opt->out) && (!strcmp(end, ".png") || !strcmp(end, ".pfm") || !strcmp(end, ".npy"))) {
+    if (!is_directory(opt->out) && format_of(opt->out) != FATHOM_FORMAT_AUTO) {
         complain("output \"%s\" is the name of a file, and a directory was expected for the maps of "
                  "%s%s%s; pass -o DIR",
                  opt->out, folder ? "the folder \"" : "many pictures", folder ? folder : "",
