@@ -21,6 +21,7 @@
 #include "pipeline.h"
 #include "report.h"
 #include "stopper.h"
+#include "weights.h"
 
 static bool is_directory(const char *path)
 {
@@ -179,7 +180,7 @@ static int run_with_manifest(struct pipeline *p)
 static int run_model(struct pipeline *p, fathom_model *model)
 {
     const struct depth_options *opt = p->opt;
-    char options[256];
+    char options[256], weights[WEIGHTS_DIGEST];
     fathom_model_info info;
     struct jobs jobs;
     fathom_model_get_info(model, &info);
@@ -193,7 +194,8 @@ static int run_model(struct pipeline *p, fathom_model *model)
     p->model = model;
     p->decoding = options_of_image(opt, &info);
     p->jobs = &jobs;
-    p->about = (struct record_run){info.name, info.source_sha256, options, "scalar"};
+    if (!weights_digest(model, weights)) return complain_memory();
+    p->about = (struct record_run){info.name, info.source_sha256, weights, options, "scalar"};
     fathom_session *session; /* of one pixel's network: only it knows which instructions are used */
     fathom_session_info session_info;
     fathom_error err;
