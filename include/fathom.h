@@ -18,6 +18,8 @@
  *     fathom_image_free(&image);
  *     fathom_model_close(&model);
  *
+ * tools/examples/pool.c is the same for many pictures: threads over one model, and Ctrl-C.
+ *
  * Rules that hold everywhere
  *   - A function that can fail returns a status, 0 for success, and writes one sentence to *err
  *     (what was found, what was expected, the way out). `err` may be NULL.
