@@ -225,8 +225,8 @@ static fathom_status read_directory(struct fm_tiff *t, fathom_error *err)
     FM_TRY(read_types(t, err));
     read_extras(t);
     if (!layout_fits(t) || (t->color == FM_TIFF_PALETTE && !t->palette[0])) return fail_tiff(t, err);
-    const uint64_t row = (uint64_t)width * (uint64_t)(t->samples * t->bits / 8);
-    if (row / LARGEST_RATIO * height > t->size)
+    const double bytes = (double)width * (double)height * (t->samples * t->bits / 8);
+    if (bytes > (double)LARGEST_RATIO * (double)t->size)
         return fm_fail(err, t->damaged,
                        "%s: declares %u x %u pixels, which a TIFF of %zu bytes cannot hold: it is truncated "
                        "or damaged",
