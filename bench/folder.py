@@ -21,6 +21,7 @@ import shlex
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -120,6 +121,7 @@ def export(model, folder, width, height):
         import openvino
         import torch
         import reference
+        warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)  # one size is meant
         config, weights = reference.load_model(model)
         patch = int(config["encoder.patch"])
         grid, table = (height // patch, width // patch), "pretrained.pos_embed"

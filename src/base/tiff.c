@@ -23,6 +23,8 @@ int fm_tiff_is(const uint8_t *bytes, size_t size)
 
 #define LARGEST_BLOCK ((uint64_t)1 << 27) /* of libtiff's, and of a tile: 4096 x 4096 pixels of RGBA, and more */
 
+enum { HEADROOM = 1 << 20 }; /* far more than the tags of a file take */
+
 /* No codec makes more of a byte (LZW 2560, Deflate 1032): a larger claim is false. */
 #define LARGEST_RATIO 4096
 
@@ -119,8 +121,19 @@ static fathom_status fail_tiff(const struct fm_tiff *t, fathom_error *err)
                    t->name, t->message[0] ? t->message : "no reason given");
 }
 
+int fm_tiff_has_room(void)
+{
+    void *room = malloc(HEADROOM);
+    free(room);
+    return room != NULL;
+}
+
 static TIFF *open_file(struct fm_tiff *t)
 {
+    if (!fm_tiff_has_room()) {
+        t->no_memory = 1;
+        return NULL;
+    }
     TIFFOpenOptions *options = TIFFOpenOptionsAlloc();
     if (!options) {
         t->no_memory = 1;
@@ -199,7 +212,7 @@ static void read_extras(struct fm_tiff *t)
 {
     uint16_t count = 0, *kinds = NULL, *palette[3];
     char *text = NULL;
-    if (TIFFGetFieldDefaulted(t->file, TIFFTAG_EXTRASAMPLES, &count, &kinds) && count == 1)
+    if (TIFFGetFieldDefaulted(t->file, TIFFTAG_EXTRASAMPLES, &count, &kinds) && count == 1 && kinds)
         t->alpha = kinds[0] == EXTRASAMPLE_ASSOCALPHA     ? FM_TIFF_ASSOCIATED
                    : kinds[0] == EXTRASAMPLE_UNASSALPHA ? FM_TIFF_STRAIGHT
                                                         : FM_TIFF_OPAQUE;

@@ -31,6 +31,10 @@ const char *fm_tiff_version(void); /* "libtiff 4.5.0"; NULL: not in this build *
 /* Whether bytes begin as those of a TIFF, or a BigTIFF. */
 int fm_tiff_is(const uint8_t *bytes, size_t size);
 
+/* Whether there is memory for the tags of a file. To be asked before libtiff is: 4.5.0 goes on with a list
+ * of tags that it could not lengthen, and crashes. */
+int fm_tiff_has_room(void);
+
 /* Reads and checks what the directory declares; its size is for the caller to check. What is no picture or
  * map is refused: reduced copies (of camera raw files), over four samples, other types, and codecs that
  * are not in the list of tiff.c. On failure there is nothing to close. */

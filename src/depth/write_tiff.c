@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * TIFF of one channel, by libtiff: float32 values, not compressed; or 16-bit codes, deflated. Its
  * description has the lines "key=text" of what a PNG has in its text chunks. */
+#include "base/tiff.h"
 #include "depth/depth.h"
 
 #ifdef FM_HAVE_LIBTIFF
@@ -74,7 +75,7 @@ static int on_message(TIFF *file, void *user, const char *module, const char *fo
 
 static TIFF *open_file(struct encoder *e)
 {
-    TIFFOpenOptions *options = TIFFOpenOptionsAlloc();
+    TIFFOpenOptions *options = fm_tiff_has_room() ? TIFFOpenOptionsAlloc() : NULL;
     if (!options) return NULL;
     TIFFOpenOptionsSetErrorHandlerExtR(options, on_message, e);
     TIFFOpenOptionsSetWarningHandlerExtR(options, on_message, e);

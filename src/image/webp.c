@@ -6,13 +6,14 @@
 
 #ifdef FM_HAVE_LIBWEBP
 
+#include <errno.h>
 #include <stdio.h>
 
 #include <webp/decode.h>
 
 static fathom_status fail_webp(const struct fm_source *source, VP8StatusCode code, fathom_error *err)
 {
-    switch (code) {
+    switch (errno == ENOMEM ? VP8_STATUS_OUT_OF_MEMORY : code) { /* libwebp calls it damage in some places */
     case VP8_STATUS_OUT_OF_MEMORY:
         return fm_fail(err, FATHOM_E_MEMORY, "%s: out of memory while decoding this WebP", source->name);
     case VP8_STATUS_NOT_ENOUGH_DATA:
@@ -30,6 +31,7 @@ static fathom_status fail_webp(const struct fm_source *source, VP8StatusCode cod
 static fathom_status read_features(const struct fm_source *source, WebPBitstreamFeatures *features,
                                    fathom_error *err)
 {
+    errno = 0;
     const VP8StatusCode code = WebPGetFeatures(source->bytes, source->size, features);
     if (code != VP8_STATUS_OK) return fail_webp(source, code, err);
     if (features->has_animation)
@@ -74,6 +76,7 @@ fathom_status fm_decode_webp(const struct fm_source *source, fathom_image *image
     config.output.u.RGBA.rgba = made;
     config.output.u.RGBA.stride = width * channels;
     config.output.u.RGBA.size = bytes;
+    errno = 0;
     const VP8StatusCode code = WebPDecode(source->bytes, source->size, &config);
     WebPFreeDecBuffer(&config.output);
     if (code != VP8_STATUS_OK) {
