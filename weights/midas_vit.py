@@ -373,7 +373,7 @@ def settle_beit(model):
 
 
 def settle_hybrid(model):
-    refuse_options(model, "heads", "taps", "metric")
+    refuse_options(model, "heads", "taps", "metric", "groups")
     number, sizes = block_count(model), model.sizes
     side = square_side(sizes["T"] - 1, "the position table without the class token")
     stages = [count(model.shapes, rf"{STAGES}{s}\.(?:blocks|layers)\.(\d+)\.") for s in range(3)]
