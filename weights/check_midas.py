@@ -8,12 +8,15 @@
 
 Each model is built by the authors' code; its state dict is saved, converted, and run by libfathom (weights/
 libfathom.py says where that is) and by reference.py. --names FOLDER writes the names and shapes of the state
-dict instead, for the tests. --transformers does the same for tiny models of Hugging Face's.
+dict instead, for the tests. --transformers compares with tiny models of Hugging Face's.
 """
 import argparse
 import contextlib
+import gzip
+import importlib.util
 import io
 import os
+import re
 import sys
 import tempfile
 import types
@@ -55,10 +58,10 @@ def randomise(model, seed):
     generator = torch.Generator().manual_seed(seed)
     for name, values in model.named_parameters():
         noise = torch.randn(values.shape, generator=generator)
-        if values.dim() > 1 and "token" not in name and "pos_embed" not in name and "table" not in name:
-            fan_in = values[0].numel() if ".4.weight" not in name or "act_post" not in name else len(values)
+        if values.dim() > 1 and not re.search("token|pos|table", name):
+            fan_in = values[0].numel()
             values.data = noise * (1.4 / fan_in) ** 0.5
-        elif "gamma" in name:
+        elif re.search("gamma|lambda", name):
             values.data = 0.5 + 0.3 * noise
         elif "norm" in name and name.endswith("weight"):
             values.data = 1 + 0.3 * noise
@@ -156,10 +159,56 @@ def randomise_once(model, name):
     return model
 
 
+# ---- Hugging Face ------------------------------------------------------------------------------
+
+def hub_models():
+    """Tiny models of the three kinds, by name, with a picture's size that each of them takes."""
+    find = importlib.util.find_spec
+    with mock.patch.object(importlib.util, "find_spec", lambda name, *rest: None if name.split(".")[0] in (
+            "torchvision", "timm") else find(name, *rest)):  # not needed, and often broken
+        from transformers import BeitConfig, BitConfig, DPTConfig, DPTForDepthEstimation
+    common = {"neck_hidden_sizes": [6, 7, 8, 9], "fusion_hidden_size": 8, "hidden_size": 12, "image_size": 64}
+    vit = {"num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 20, "patch_size": 16}
+    yield "dpt_large", DPTForDepthEstimation(DPTConfig(
+        **common, **vit, backbone_out_indices=[0, 1, 2, 3], readout_type="project")), (64, 64)
+    bit = BitConfig(layer_type="bottleneck", depths=[1, 2, 1], hidden_sizes=[128, 256, 512], embedding_size=32,
+                    num_groups=32, global_padding="same", embedding_dynamic_padding=True,
+                    out_features=["stage1", "stage2", "stage3"])
+    hybrid = {**common, "neck_hidden_sizes": [128, 256, 8, 9]}
+    yield "dpt_hybrid", DPTForDepthEstimation(DPTConfig(
+        **hybrid, **vit, is_hybrid=True, backbone_config=bit, backbone_out_indices=[0, 1, 2, 3],
+        backbone_featmap_shape=[1, 512, 4, 4], neck_ignore_stages=[0, 1], readout_type="project")), (64, 64)
+    for size in ((64, 64), (64, 96), (128, 32)):
+        beit = BeitConfig(hidden_size=12, **vit, image_size=64, use_relative_position_bias=True,
+                          layer_scale_init_value=0.1, reshape_hidden_states=False,
+                          out_features=["stage1", "stage2", "stage3", "stage4"])
+        yield "beit", DPTForDepthEstimation(DPTConfig(
+            **common, backbone_config=beit, readout_type="project", reassemble_factors=[4, 2, 1, 0.5])), size
+
+
+def check_hub(options):
+    worst = 0.0
+    for name, model, (height, width) in hub_models():
+        randomise(model.eval(), len(name))
+        with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
+            model.save_pretrained(folder)
+            path, out = os.path.join(folder, "model.safetensors"), os.path.join(folder, "model.fathom")
+            if convert.main([path, "-o", out, "--quiet"]):
+                raise ValueError("not converted")
+            rgb = picture(height, width, 3)
+            image = network_input({"input.mean": "0.5,0.5,0.5", "input.std": "0.5,0.5,0.5"}, rgb)
+            expected = model(image[None]).predicted_depth[0]
+            found = difference(engine_depth(out, rgb, "f32"), expected)
+        print(f"transformers {name} {width}x{height}: depth {float(expected.min()):.3g} .. "
+              f"{float(expected.max()):.3g}, engine {found:.1e}")
+        worst = max(worst, found)
+    return worst
+
+
 def write_names(model, name, folder):
-    with open(os.path.join(folder, name + ".txt"), "w", encoding="ascii") as file:
-        for key, values in model.state_dict().items():
-            file.write(" ".join([key, *map(str, values.shape)]) + "\n")
+    lines = "".join(" ".join([key, *map(str, values.shape)]) + "\n" for key, values in model.state_dict().items())
+    with open(os.path.join(folder, name + ".txt.gz"), "wb") as file:
+        file.write(gzip.compress(lines.encode("ascii"), mtime=0))
 
 
 def size_of(text):
@@ -170,14 +219,15 @@ def size_of(text):
 @torch.no_grad()
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("midas", help="a clone of github.com/isl-org/MiDaS")
+    parser.add_argument("midas", nargs="?", help="a clone of github.com/isl-org/MiDaS")
     parser.add_argument("--model", action="append", choices=BACKBONES)
     parser.add_argument("--size", action="append", type=size_of, metavar="WxH")
     parser.add_argument("--names", metavar="FOLDER", help="write names and shapes, compare nothing")
+    parser.add_argument("--transformers", action="store_true", help="tiny models of Hugging Face's instead")
     parser.add_argument("--scratch", help="folder for checkpoints of up to 1.4 GB")
     options = parser.parse_args()
-    worst = 0.0
-    for name in options.model or BACKBONES:
+    worst = check_hub(options) if options.transformers else 0.0
+    for name in (options.model or BACKBONES) if options.midas else ():
         model = official_model(os.path.abspath(options.midas), name)
         if options.names:
             write_names(model, name, options.names)

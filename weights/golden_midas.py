@@ -17,12 +17,13 @@ MODELS = {
         "title": "DPT-Large", "seed": 20210324, "dtype": "f16", "blocks": 4,
         "symbols": {"D": 10, "M": 22, "P": 16, "T": 5, "C0": 3, "C1": 4, "C2": 6, "C3": 5, "F": 6, "G": 3,
                     "H": 4},
-        "options": {"heads": 2}, "cases": ((1, 1), (1, 2), (3, 1))},
+        "checkpoint": False,  # nothing in it is changed: the tests make one of the file
+        "options": {"heads": 2}, "cases": ((1, 1), (1, 2), (2, 1))},
     "tiny_dpt_hybrid": {
         "title": "DPT-Hybrid", "seed": 20210325, "dtype": "bf16", "blocks": 2, "stages": (1, 2, 1),
         "symbols": {"D": 12, "M": 22, "T": 5, "B0": 2, "B1": 4, "B2": 6, "S0": 8, "S1": 16, "S2": 24,
                     "C0": 8, "C1": 16, "C2": 5, "C3": 6, "F": 6, "G": 3, "H": 4},
-        "options": {"heads": 2, "groups": 2, "metric": "kitti"}, "cases": ((1, 1), (1, 2), (3, 1)),
+        "options": {"heads": 2, "groups": 2, "metric": "kitti"}, "cases": ((1, 1), (1, 2), (2, 1)),
         # strong enough to see: 5 m where d is 0, half of it where d is 4
         "config": {"head.scale": "0.05", "head.shift": "0.2", "output.max_depth": "5", "input.size": "32",
                    "input.width": "32"}},
@@ -30,7 +31,7 @@ MODELS = {
         "title": "a BEiT model of MiDaS v3.1", "seed": 20221224, "dtype": "f16", "blocks": 4,
         "symbols": {"D": 12, "M": 20, "P": 16, "R": 3 * 3 + 3, "heads": 2, "C0": 3, "C1": 4, "C2": 5,
                     "C3": 6, "F": 6, "G": 3, "H": 4},
-        "options": {}, "cases": ((1, 1), (1, 2), (3, 1))},
+        "options": {}, "cases": ((1, 1), (1, 2), (2, 1))},
 }
 
 
