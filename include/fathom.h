@@ -115,7 +115,7 @@ typedef struct fathom_model_info { /* strings are borrowed from the model */
     uint64_t parameters;  /* values in all tensors */
     uint64_t file_bytes;
     size_t tensors, config_lines;
-    int input_size;       /* default --size: network pixels on the shorter side */
+    int input_size;       /* default --size: network pixels on the side that input.rule aims at */
     int input_multiple;   /* network width and height are multiples of this */
     int quantized;        /* 1: the encoder's matrices are 8-bit, see FATHOM_PRECISION_INT8 */
 } fathom_model_info;
