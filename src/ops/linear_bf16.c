@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Linear layers on bf16 activations, and the row operations around them. */
 #include "ops/bf16.h"
+#include "ops/packs.h"
 
 struct product {
     const struct fm_kernels *k;
@@ -70,7 +71,8 @@ void fm_linear_bf16(struct fm_context *context, const struct fm_weights *w, cons
     };
     if (ep) p.ep = *ep;
     p.ep.bias = w->bias;
-    p.packed = fm_arena_alloc(context->arena, fm_packed_size(k, w->out, w->in) / 2, sizeof *p.packed);
+    bool ready;
+    p.packed = fm_pack_get(context, w, fm_packed_size(k, w->out, w->in) / 2 * sizeof *p.packed, &ready);
     if (w->type != FM_BF16)
         p.rounded = fm_arena_alloc(context->arena, (size_t)context->threads * (size_t)k->panel,
                                    (size_t)w->in * sizeof *p.rounded);
@@ -78,7 +80,10 @@ void fm_linear_bf16(struct fm_context *context, const struct fm_weights *w, cons
              fm_linear_bytes(w, m, sizeof *x, y ? sizeof *y : sizeof *y16, ep));
     if (!context->dry) {
         const size_t blocks = (size_t)((m + p.block - 1) / p.block);
-        fm_parallel_for(context, (size_t)p.panels, pack_task, &p);
+        if (!ready) {
+            fm_parallel_for(context, (size_t)p.panels, pack_task, &p);
+            fm_pack_done(context, w);
+        }
         fm_parallel_for(context, blocks * (size_t)p.panels, tile_task, &p);
     }
     fm_arena_release(context->arena, mark);
