@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/encoder.h"
 #include "kernels/cpu.h"
 #include "ops/blas.h"
 
@@ -12,13 +13,13 @@ enum { MAX_THREADS = 1024 };
 
 void fm_run_network(struct fathom_session *s, const struct fm_net *net, const float *input, float *output)
 {
-    const struct fm_vit *vit = &s->model->vit;
-    const int gh = net->height / vit->config.patch, gw = net->width / vit->config.patch;
+    const fathom_model *model = s->model;
     const size_t mark = fm_arena_mark(&s->arena);
     struct fm_tap taps[FM_TAPS];
     fm_report(&s->context, "input", input, 3, 3, net->height, net->width);
-    fm_vit_forward(&s->context, vit, net->pos, input, gh, gw, taps);
-    fm_dpt_forward(&s->context, &s->model->dpt, taps, net->height, net->width, output);
+    fm_encoder_of(&model->config)->forward(&s->context, model, net->tables, input, net->height, net->width,
+                                           taps);
+    fm_dpt_forward(&s->context, &model->dpt, taps, net->height, net->width, output);
     fm_arena_release(&s->arena, mark);
 }
 
@@ -61,11 +62,12 @@ static fathom_status run_picture(struct fathom_session *s, const fathom_image *i
 
 static void lay_out_net(struct fathom_session *s, struct fm_net *net)
 {
-    const struct fm_vit_config *c = &s->model->vit.config;
-    const int gh = net->height / c->patch, gw = net->width / c->patch;
-    net->pos = fm_arena_alloc(&s->arena, (size_t)c->prefix_tokens + (size_t)gh * (size_t)gw,
-                              (size_t)c->dim * sizeof(float));
-    if (!s->context.dry) fm_vit_position(&s->model->vit, gh, gw, net->pos);
+    const struct fm_encoder *encoder = fm_encoder_of(&s->model->config);
+    if (encoder->table_size)
+        net->tables = fm_arena_alloc(&s->arena, encoder->table_size(s->model, net->height, net->width),
+                                     sizeof(float));
+    if (encoder->fill_tables && !s->context.dry)
+        encoder->fill_tables(s->model, net->height, net->width, net->tables);
 }
 
 /* What lives as long as the session, then one whole run. */
@@ -82,23 +84,33 @@ static fathom_status lay_out(struct fathom_session *s, fathom_error *err)
     return FATHOM_OK;
 }
 
+static fathom_status count(struct fathom_session *s, fathom_error *err)
+{
+    fm_arena_init_counting(&s->arena);
+    fm_arena_init_counting(&s->packs.arena);
+    s->packs.count = 0;
+    return lay_out(s, err);
+}
+
 /* The dry run: s->planned. */
 static fathom_status plan(struct fathom_session *s, fathom_error *err)
 {
     s->context.arena = &s->arena;
     s->context.dry = true;
-    fm_arena_init_counting(&s->arena);
-    FM_TRY(lay_out(s, err));
+    s->context.packs = &s->packs;
+    FM_TRY(count(s, err));
     if (s->context.profile) { /* once more, now that the number of parts is known */
         s->profile.capacity = s->profile.count;
-        fm_arena_init_counting(&s->arena);
-        FM_TRY(lay_out(s, err));
+        FM_TRY(count(s, err));
         s->profile.count = 0;
     }
-    if (s->arena.overflow)
+    s->packs.capacity = s->packs.count;
+    s->packs.count = 0;
+    fm_arena_alloc(&s->packs.arena, s->packs.capacity, sizeof *s->packs.table);
+    if (s->arena.overflow || s->packs.arena.overflow)
         return fm_fail(err, FATHOM_E_TOO_LARGE, "a network input of %dx%d needs more memory than "
                        "can be addressed; use a smaller size", s->net.width, s->net.height);
-    s->planned = s->arena.high_water;
+    s->planned = s->arena.high_water + s->packs.arena.high_water;
     s->context.dry = false;
     return FATHOM_OK;
 }
@@ -106,7 +118,12 @@ static fathom_status plan(struct fathom_session *s, fathom_error *err)
 static fathom_status plan_and_allocate(struct fathom_session *s, fathom_error *err)
 {
     FM_TRY(plan(s, err));
-    FM_TRY(fm_arena_init(&s->arena, s->planned, err));
+    const size_t packs = s->packs.arena.high_water;
+    s->packs.arena = (struct fm_arena){0};
+    FM_TRY(fm_arena_init(&s->arena, s->planned - packs, err));
+    FM_TRY(fm_arena_init(&s->packs.arena, packs, err));
+    s->packs.table = fm_arena_alloc(&s->packs.arena, s->packs.capacity, sizeof *s->packs.table);
+    s->packs.file = &s->model->container.file;
     return lay_out(s, err);
 }
 
@@ -164,7 +181,7 @@ static fathom_status settle(struct fathom_session *s, const fathom_model *model,
                       opt->gemm == FATHOM_GEMM_DEFAULT && s->context.kernels->has_bf16;
     s->how = *opt;
     FM_TRY(fathom_model_network_size(model, width, height, s->size, &s->net.width, &s->net.height, err));
-    if (opt->confidence) s->small = fm_half_net(&s->net, model->vit.config.patch);
+    if (opt->confidence) s->small = fm_half_net(&s->net, model->config.input.multiple);
     return FATHOM_OK;
 }
 
@@ -224,6 +241,7 @@ void fathom_session_destroy(fathom_session **session)
     if (!session || !*session) return;
     fm_team_destroy(&(*session)->context.team);
     fm_arena_destroy(&(*session)->arena);
+    fm_arena_destroy(&(*session)->packs.arena);
     free(*session);
     *session = NULL;
 }
@@ -239,7 +257,7 @@ void fathom_session_get_info(const fathom_session *session, fathom_session_info 
                      : session->context.bf16          ? FATHOM_PRECISION_BF16
                                                       : FATHOM_PRECISION_F32,
         .planned_bytes = session->planned,
-        .used_bytes = session->arena.high_water,
+        .used_bytes = session->arena.high_water + session->packs.arena.high_water,
     };
 }
 

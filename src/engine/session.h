@@ -4,20 +4,22 @@
 #define FM_SESSION_H
 
 #include "engine/model.h"
+#include "ops/packs.h"
 #include "ops/profile.h"
 #include "trust/maps.h"
 
 /* A size of the network's input, and what follows from it. */
 struct fm_net {
     int width, height;
-    float *pos; /* in the arena: position embedding, for the session's life */
+    float *tables; /* in the arena: the encoder's, for the session's life; NULL: it has none */
 };
 
 struct fathom_session {
     const fathom_model *model; /* borrowed */
     struct fm_context context;
     struct fm_arena arena;
-    size_t planned;
+    struct fm_packs packs;
+    size_t planned; /* bytes of both */
     int size; /* as asked for, 0: the model's */
     struct fm_net net;
     struct fm_net small;       /* of the third run of a session with confidence, else 0 x 0 */
@@ -32,8 +34,8 @@ struct fathom_session {
 /* input [3, H, W] -> output [H, W]. */
 void fm_run_network(struct fathom_session *s, const struct fm_net *net, const float *input, float *output);
 
-/* The half of a size, in whole patches, and at least one. */
-struct fm_net fm_half_net(const struct fm_net *net, int patch);
+/* The half of a size, in whole multiples of the network's, and at least one. */
+struct fm_net fm_half_net(const struct fm_net *net, int multiple);
 
 /* After the run on the picture: what the picture looks like, the runs that confidence takes, and what edges
  * and sky do to the values [height, width] that were made of `output`. While dry, image and values are NULL. */

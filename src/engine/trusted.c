@@ -14,18 +14,21 @@
 /* Of a picture, from which on it is worth a warning. */
 #define MUCH_REFLECTS 0.05
 
-struct fm_net fm_half_net(const struct fm_net *net, int patch)
+struct fm_net fm_half_net(const struct fm_net *net, int multiple)
 {
-    const int width = net->width / 2 / patch * patch, height = net->height / 2 / patch * patch;
-    return (struct fm_net){width > patch ? width : patch, height > patch ? height : patch, NULL};
+    const int width = net->width / 2 / multiple * multiple, height = net->height / 2 / multiple * multiple;
+    return (struct fm_net){width > multiple ? width : multiple, height > multiple ? height : multiple, NULL};
 }
 
-/* The stages that the caller's hook sees are those of the run on the picture. */
+/* The stages that the caller's hook sees are those of the run on the picture. Packed weights are those of
+ * that run too: they are counted once. */
 static void run_quietly(struct fathom_session *s, const struct fm_net *net, const float *input, float *output)
 {
     const fathom_stage_fn hook = s->context.on_stage;
+    const struct fm_packs packs = s->packs;
     s->context.on_stage = NULL;
     fm_run_network(s, net, input, output);
+    if (s->context.dry) s->packs = packs;
     s->context.on_stage = hook;
 }
 

@@ -2,6 +2,7 @@
  * Quantised linear layers. A task takes a block of rows: quantises them, then multiplies them with one
  * panel of the weights after the other. */
 #include "ops/int8.h"
+#include "ops/packs.h"
 #include "ops/profile.h"
 
 enum { MAX_BLOCK_TILES = 8, MIN_BLOCK_TILES = 4, MAX_BLOCK = MAX_BLOCK_TILES * FM_TILE_ROWS };
@@ -21,8 +22,7 @@ static void pack_task(void *arg, size_t i, int worker)
     const int j = (int)i * p->k->panel, left = p->w->out - j, width = fm_panel_width(p->k, left);
     const int n = left < width ? left : width, in = p->w->in, words = in / 4;
     const int8_t *rows = (const int8_t *)p->w->data + (size_t)j * (size_t)in;
-    float *panel = (float *)(void *)(p->panels + (size_t)j * (size_t)words);
-    p->k->pack_nk(panel, rows, FM_F32, words, n, words, width); /* it only moves 32-bit words */
+    fm_pack_words(p->k, p->panels + (size_t)j * (size_t)words, rows, words, n, words, width);
     for (int r = 0; r < n; r++) {
         int32_t sum = 0;
         for (int c = 0; c < in; c++) sum += rows[(ptrdiff_t)r * in + c];
@@ -33,10 +33,15 @@ static void pack_task(void *arg, size_t i, int worker)
 static struct packed pack(struct fm_context *context, const struct fm_weights *w)
 {
     struct packed p = {.k = context->kernels, .w = w};
-    p.panels = fm_arena_alloc(context->arena, fm_packed_size(p.k, w->out, w->in / 4), sizeof *p.panels);
-    p.sums = fm_arena_alloc(context->arena, (size_t)w->out, sizeof *p.sums);
-    if (!context->dry)
+    const size_t words = fm_packed_size(p.k, w->out, w->in / 4);
+    bool ready;
+    p.panels = fm_pack_get(context, w, (words + (size_t)w->out) * sizeof *p.panels, &ready);
+    if (context->dry) return p;
+    p.sums = (int32_t *)(void *)(p.panels + words);
+    if (!ready) {
         fm_parallel_for(context, (size_t)((w->out + p.k->panel - 1) / p.k->panel), pack_task, &p);
+        fm_pack_done(context, w);
+    }
     return p;
 }
 
@@ -77,29 +82,22 @@ static void multiply(const struct packed *p, const struct block *b, int n, float
                      const struct fm_epilogue *ep)
 {
     const struct fm_weights *w = p->w;
-    const uint8_t *a[FM_TILE_ROWS];
+    fm_open_tiles(p->k);
     for (int j = 0; j < w->out; j += p->k->panel) {
         const int left = w->out - j, width = fm_panel_width(p->k, left);
         struct fm_gemm_tile_int8 tile = {
-            .a = a, .depth = w->in, .b = p->panels + (size_t)j * (size_t)(w->in / 4), .width = width,
-            .column_scale = w->scale + j, .column_sum = p->sums + j,
-            .ldc = w->out, .columns = left < width ? left : width, .ep = *ep,
+            .a = b->q, .lda = w->in, .rows = n, .depth = w->in,
+            .b = p->panels + (size_t)j * (size_t)(w->in / 4), .width = width,
+            .row_scale = b->scale, .column_scale = w->scale + j, .row_zero = b->zero, .column_sum = p->sums + j,
+            .c = c ? c + j : NULL, .c16 = c ? NULL : c16 + j, .ldc = w->out,
+            .columns = left < width ? left : width, .ep = *ep,
         };
         tile.ep.bias = w->bias ? w->bias + j : NULL;
         if (ep->gamma) tile.ep.gamma = ep->gamma + j;
-        for (int m = 0; m < n; m += FM_TILE_ROWS) {
-            const size_t at = (size_t)m * (size_t)w->out + (size_t)j;
-            tile.rows = n - m < FM_TILE_ROWS ? n - m : FM_TILE_ROWS;
-            for (int i = 0; i < FM_TILE_ROWS; i++)
-                a[i] = b->q + (size_t)(m + (i < tile.rows ? i : 0)) * (size_t)w->in;
-            tile.row_scale = b->scale + m;
-            tile.row_zero = b->zero + m;
-            if (c) tile.c = c + at;
-            else tile.c16 = c16 + at;
-            if (ep->residual) tile.ep.residual = ep->residual + m * ep->ldr + j;
-            p->k->gemm_tile_int8(&tile);
-        }
+        if (ep->residual) tile.ep.residual = ep->residual + j;
+        p->k->gemm_tile_int8(&tile);
     }
+    fm_close_tiles(p->k);
 }
 
 /* Rows of a block: as few rounds of all threads as possible, weighed by their length. */

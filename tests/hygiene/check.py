@@ -13,6 +13,7 @@ import subprocess
 import sys
 
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 600, 100
+MAX_HEADER_LINES = 700  # of the public header, which is one file for whoever uses it
 TOP_LEVEL = {"meson.build", "src", "include", "weights", "tools", "bench", "tests", "README.md", "LICENSE"}
 TEXT = (".c", ".h", ".cpp", ".py", ".build", ".md", ".1", ".txt")
 CODE = (".c", ".h", ".cpp", ".py", ".build")
@@ -22,7 +23,7 @@ MAY_INCLUDE = {
     "base": (), "kernels": ("base",), "ops": ("base", "kernels"),
     "image": ("base", "kernels", "ops"), "vit": ("base", "kernels", "ops"),
     "depth": ("base", "kernels", "ops"), "trust": ("base", "kernels", "ops"),
-    "stereo": ("base", "kernels", "ops"), "dpt": ("base", "kernels", "ops", "vit"),
+    "stereo": ("base", "kernels", "ops"), "dpt": ("base", "kernels", "ops"), "measure": ("base",),
     "engine": ("base", "kernels", "ops", "image", "vit", "depth", "stereo", "trust", "dpt"),
 }
 # Headers that are bodies, compiled where they are included.
@@ -41,11 +42,14 @@ FORBIDDEN = {
 ALLOWED = {
     "reads the environment": {"src/kernels/cpu.c"},
     "knows threads": {"src/ops/team.c"},
-    "follows the locale": {"src/depth/png.c"},  # under uselocale("C")
+    "follows the locale": {"src/depth/text.c"},  # under uselocale("C")
     "allocates": {
-        "src/base/arena.c", "src/ops/team.c", "src/engine/bind.c", "src/engine/container.c", "src/engine/machine.c",
+        "src/base/arena.c", "src/ops/team.c", "src/engine/container.c", "src/engine/encoder.c", "src/engine/machine.c",
         "src/engine/model.c", "src/engine/session.c", "src/depth/map.c", "src/depth/png.c", "src/depth/read_png16.c",
-        "src/depth/read.c", "src/depth/write.c", "src/image/decode.c", "src/image/exif.c", "src/image/jpeg.c",
+        "src/depth/read.c", "src/depth/read_npz.c", "src/depth/read_tiff.c", "src/depth/write.c",
+        "src/depth/write_tiff.c", "src/base/tiff.c", "src/image/tiff.c", "src/image/webp.c",
+        "src/measure/align.c", "src/measure/field.c", "src/measure/fit.c", "src/measure/measure.c",
+        "src/measure/resize.c", "src/image/decode.c", "src/image/exif.c", "src/image/jpeg.c",
         "src/image/load.c", "src/image/png.c", "src/image/pnm.c", "src/stereo/match.c"},
 }
 
@@ -97,8 +101,9 @@ def check_text(name, data, report):
         line = first[1] if first[0].startswith(b"#!") and len(first) > 1 else first[0]
         if b"SPDX-License-Identifier: MIT" not in line:
             report(name, "the first line is no SPDX licence line")
-        if data.count(b"\n") > MAX_FILE_LINES:
-            report(name, "%d lines, at most %d" % (data.count(b"\n"), MAX_FILE_LINES))
+        most = MAX_HEADER_LINES if name == "include/fathom.h" else MAX_FILE_LINES
+        if data.count(b"\n") > most:
+            report(name, "%d lines, at most %d" % (data.count(b"\n"), most))
 
 
 def blank(match):
