@@ -36,16 +36,18 @@ static fathom_session *open_session(fathom_model *model, fathom_session_options 
 }
 
 /* With all of it: the map is that of a session without, the rest finite and in range. */
-static void check_model(const char *file)
+static void check_model(const char *file, fathom_precision precision)
 {
     fathom_model *model = open_model(file);
     fathom_image image = noise();
     fathom_map alone = {0}, first = {0};
-    fathom_session *s = open_session(model, (fathom_session_options){.threads = 1, .size = 70});
+    fathom_session *s = open_session(model, (fathom_session_options){.threads = 1, .size = 70,
+                                                                      .precision = precision});
     cr_assert_eq(fathom_session_run(s, &image, &alone, NULL), FATHOM_OK);
     fathom_session_destroy(&s);
     for (int threads = 1; threads <= 3; threads++) {
-        fathom_session_options how = {.threads = threads, .size = 70, .confidence = 1, .inspect = 1};
+        fathom_session_options how = {.threads = threads, .size = 70, .precision = precision,
+                                      .confidence = 1, .inspect = 1};
         fathom_session_info info;
         fathom_map map = {0}, sure = {0};
         size_t planned;
@@ -76,10 +78,11 @@ static void check_model(const char *file)
     fathom_model_close(&model);
 }
 
-Test(trust_runs, relative) { check_model("tiny_v2.fathom"); }
-Test(trust_runs, metric) { check_model("tiny_v2_metric.fathom"); }
-Test(trust_runs, stem) { check_model("tiny_stem.fathom"); }
-Test(trust_runs, quantised) { check_model("tiny_v2_int8.fathom"); }
+Test(trust_runs, relative) { check_model("tiny_v2.fathom", FATHOM_PRECISION_F32); }
+Test(trust_runs, bf16) { check_model("tiny_v2.fathom", FATHOM_PRECISION_BF16); } /* packs weights once */
+Test(trust_runs, metric) { check_model("tiny_v2_metric.fathom", FATHOM_PRECISION_F32); }
+Test(trust_runs, stem) { check_model("tiny_stem.fathom", FATHOM_PRECISION_F32); }
+Test(trust_runs, quantised) { check_model("tiny_v2_int8.fathom", FATHOM_PRECISION_INT8); }
 
 /* The smallest networks: one patch, whose half is one patch too. */
 Test(trust_runs, one_patch)
