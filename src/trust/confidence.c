@@ -25,8 +25,9 @@ static const double least_curvature = 1e-4, least_difference = 1e-3;
 static const double flat = 0.004;               /* gradient of luminance */
 static const double bright = 0.97, dark = 0.03; /* all channels above, all below */
 /* Smooth where the curvature is below its share of the disparity's range, and yet the mirror image gave
- * another depth by the other share: glass, mirrors, and what is like them. */
-static const double smooth_curvature = 0.004, doubtful_flip = 0.08;
+ * another depth by the other share, and by several times what it did on average: glass, mirrors, and what is
+ * like them. */
+static const double smooth_curvature = 0.004, doubtful_flip = 0.08, doubtful_against_mean = 3;
 
 struct work {
     const struct fm_seen *seen;
@@ -200,9 +201,10 @@ static void fill(struct fm_context *context, struct work *w, struct fm_plane *pa
 static double share_of_reflections(const struct fm_plane *curvature, const struct fm_plane *flip)
 {
     const size_t n = fm_plane_size(flip);
+    const double limit = fmax(doubtful_flip, doubtful_against_mean * fm_plane_mean(flip));
     size_t found = 0;
     for (size_t i = 0; i < n; i++)
-        found += (double)flip->data[i] > doubtful_flip && (double)curvature->data[i] < smooth_curvature;
+        found += (double)flip->data[i] > limit && (double)curvature->data[i] < smooth_curvature;
     return (double)found / (double)n;
 }
 

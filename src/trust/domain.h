@@ -10,7 +10,7 @@
 double fm_outdoors(struct fm_context *context, const struct fm_seen *seen, double *indoors, double *outdoors);
 
 /* sky [h][w]: 1 where a pixel looks like sky (smooth, bright or blue, joined to the upper border through such
- * pixels) and is far (its disparity below 5 % of the largest), else 0. Returns the share of ones.
+ * pixels) and is far (its disparity below a small part of the largest), else 0. Returns the share of ones.
  * `output` is what the network gave, of seen->kind. */
 double fm_find_sky(struct fm_context *context, const struct fm_seen *seen, const float *output,
                    struct fm_plane *sky);
