@@ -10,7 +10,7 @@
 #include "default_model.h"
 #include "message.h"
 
-const char help_commands[] = "depth stereo info diff merge bench align eval help";
+const char help_commands[] = "depth info diff merge bench align eval stereo help";
 
 static const char general[] =
     "fathom - depth maps from pictures, on CPUs\n"
