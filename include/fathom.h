@@ -371,6 +371,71 @@ typedef struct fathom_geometry {
     double doffs;    /* pixels: column of the right principal point less that of the left one */
 } fathom_geometry;
 
+/* A camera as OpenCV models it. A point (x, y, 1) before it lies at pixel (fx x' + cx, fy y' + cy), (0, 0)
+ * the centre of the first one, where x', y' are x, y distorted by k1 k2 p1 p2 k3 k4 k5 k6. */
+typedef struct fathom_camera {
+    double fx, fy, cx, cy;
+    double distortion[8];
+} fathom_camera;
+
+/* What a calibration file says of a pair. */
+typedef struct fathom_calibration {
+    const char *format;       /* "middlebury", "kitti", "opencv" or "ros" */
+    int width, height;        /* of the pictures that it is for; 0: not said */
+    int max_disparity;        /* pixels; 0: not said */
+    /* Of rectified pictures; focal 0: the file does not say. */
+    fathom_geometry geometry;
+    /* 1: both cameras are known, so that raw pictures can be rectified; a point X before the left camera
+     * is rotation X + translation before the right one. Row-major; metres. */
+    int has_cameras;
+    fathom_camera camera[2];
+    double rotation[9], translation[3];
+} fathom_calibration;
+
+/* Reads, by what is in it: Middlebury's calib.txt (baseline in mm); KITTI's calib.txt and
+ * calib_cam_to_cam.txt (P2 and P3, or P_rect_02 and _03, of the color cameras where there are any, else 0 and 1);
+ * OpenCV's YAML or XML (K1 D1 K2 D2 R T, or M1.., cameraMatrix1 distCoeffs1..; or P1 P2, or Q), in
+ * one file or, with `second`, in two; two of ROS' camera_info YAML, left and right. Lengths are taken as metres
+ * where the format does not fix them. `second` may be NULL. */
+FATHOM_API fathom_status fathom_calibration_read(fathom_calibration *calibration, const char *path,
+                                                 const char *second, fathom_error *err);
+
+/* The same from texts in memory; names are for messages, second_text may be NULL. */
+FATHOM_API fathom_status fathom_calibration_parse(fathom_calibration *calibration, const char *name,
+                                                  const char *text, size_t size,
+                                                  const char *second_name, const char *second_text,
+                                                  size_t second_size, fathom_error *err);
+
+/* For pictures of this size: a calibration for a larger or smaller version is scaled, one for another shape
+ * refused. */
+FATHOM_API fathom_status fathom_calibration_fit(fathom_calibration *calibration, int width, int height,
+                                                fathom_error *err);
+
+/* How a pair is rectified: half the rotation between the cameras each, then the baseline along the rows
+ * (Bouguet, as in OpenCV); one focal length and one principal point for both, so doffs is 0. */
+typedef struct fathom_rectification {
+    double rotation[2][9];  /* of each camera: a point X before it is rotation X before its rectified one */
+    double focal, cx, cy;   /* of both rectified cameras */
+    fathom_geometry geometry;
+} fathom_rectification;
+
+/* Needs has_cameras. Refuses cameras that stand one above the other, or with left and right swapped. */
+FATHOM_API fathom_status fathom_rectification_plan(fathom_rectification *plan,
+                                                   const fathom_calibration *calibration, int width,
+                                                   int height, fathom_error *err);
+
+/* One picture (side 0: left, 1: right) as its rectified camera would have taken it, bilinear; what it did not
+ * see is black. Such pixels are 255 in outside[width * height], which may be NULL, others 0. */
+FATHOM_API fathom_status fathom_rectify(fathom_image *rectified, const fathom_image *image,
+                                        const fathom_calibration *calibration,
+                                        const fathom_rectification *plan, int side, uint8_t *outside,
+                                        fathom_error *err);
+
+/* Where pixel (u, v) of a rectified picture lies in the raw one. */
+FATHOM_API void fathom_rectification_source(const fathom_calibration *calibration,
+                                            const fathom_rectification *plan, int side, double u,
+                                            double v, double *x, double *y);
+
 /* Disparities to metres in place: focal * baseline / (disparity + doffs). What would be farther than
  * max_depth (0: what a quarter of a pixel means) has no value: NaN. */
 FATHOM_API fathom_status fathom_disparity_to_metres(fathom_map *map, const fathom_geometry *geometry,

@@ -45,7 +45,8 @@ ALLOWED = {
         "src/base/arena.c", "src/ops/team.c", "src/engine/bind.c", "src/engine/container.c", "src/engine/machine.c",
         "src/engine/model.c", "src/engine/session.c", "src/depth/map.c", "src/depth/png.c", "src/depth/read_png16.c",
         "src/depth/read.c", "src/depth/write.c", "src/image/decode.c", "src/image/exif.c", "src/image/jpeg.c",
-        "src/image/load.c", "src/image/png.c", "src/image/pnm.c", "src/stereo/match.c"},
+        "src/image/load.c", "src/image/png.c", "src/image/pnm.c", "src/stereo/calibration.c",
+        "src/stereo/match.c", "src/stereo/rectify.c"},
 }
 
 
