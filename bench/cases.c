@@ -273,6 +273,14 @@ static void keep_least_u16(struct bench *b)
     REPEAT b->k->keep_least_u16(b->y16, b->y16 + DISPARITIES, b->x16, DISPARITIES);
 }
 
+static void median9(struct bench *b)
+{
+    const float *from[9];
+    for (int k = 0; k < 9; k++) from[k] = b->x + k * MANY;
+    bytes(b, 10.0 * MANY * sizeof(float));
+    REPEAT b->k->median9(b->y, from, MANY);
+}
+
 static void peak_f32(struct bench *b)
 {
     float y[FM_PEAK_BF16_CHAINS] = {0};
@@ -306,7 +314,7 @@ static const struct {
     CASE(pack_kn), CASE(pack_pairs), CASE(to_bf16), CASE(from_bf16), CASE(quantize), CASE(layernorm), CASE(softmax), CASE(gelu), CASE(silu_mul),
     CASE(sigmoid), CASE(relu), CASE(add_relu), CASE(lerp), CASE(lerp_columns), CASE(dot_rows),
     CASE(winograd_weights), CASE(winograd_input), CASE(winograd_input_bf16), CASE(winograd_output), CASE(census), CASE(match_cost), CASE(blend5), CASE(sgm_paths),
-    CASE(least_u16), CASE(keep_least_u16), CASE(peak_f32), CASE(peak_bf16), CASE(peak_int8),
+    CASE(least_u16), CASE(keep_least_u16), CASE(median9), CASE(peak_f32), CASE(peak_bf16), CASE(peak_int8),
     CASE(read_sum),
 };
 

@@ -203,6 +203,7 @@ static const char merge_text[] =
 
 static const char bench_text[] =
     "usage: fathom bench [-m MODEL] [options]\n"
+    "       fathom bench stereo [--size WxH] [--max-disparity N] [--memory MB] [-t N] [--runs R] [--json]\n"
     "\n"
     "Runs a made picture through a model and tells where the time goes: for each stage the time,\n"
     "the arithmetic, and how far that is from what this machine can do, which is measured too;\n"
@@ -220,6 +221,9 @@ static const char bench_text[] =
     "                       session runs R pictures\n"
     "      --no-roofline    do not measure the machine\n"
     "      --json           one line of JSON\n"
+    "\n"
+    "bench stereo matches a made pair (default: 1600x1250, 128 disparities, 5 runs) and tells time,\n"
+    "rate and memory; --memory bounds what \"fathom stereo\" bounds by 512 MB of costs.\n"
     "\n"
     "examples: fathom bench\n"
     "          fathom bench -m vits.fathom --size 518x686 --precision bf16 --threads 1\n"

@@ -154,6 +154,7 @@ struct fm_gemm_tile_int8 {
  *              i-th pixel in order of steps, x its column; sum may be NULL (0), or be where total is.
  * least_u16    the first place of the least of x [n], n >= 1.
  * keep_least_u16 where x[i] <= least[i]: least[i] = x[i], at[i] = i.
+ * median9      y[i] = the fifth largest of x[0..8][i], where a NaN counts as x[4][i]; NaN if that is.
  *
  * ---- the machine's limits ----------------------------------------------------------------------
  * Not for pictures: these measure what the others are measured against. y holds FM_PEAK_CHAINS

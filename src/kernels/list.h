@@ -32,6 +32,7 @@ K(void, blend5, (uint8_t *y, const uint8_t *const x[5], const uint8_t weight[5],
 K(void, sgm_paths, (const struct fm_sgm *sgm, int x, int n, const uint16_t *sum, uint16_t *total))
 K(int, least_u16, (const uint16_t *x, int n))
 K(void, keep_least_u16, (uint16_t *least, uint16_t *at, const uint16_t *x, int n))
+K(void, median9, (float *y, const float *const x[9], int n))
 K(double, peak_f32, (float *y, int n))
 K(double, peak_bf16, (float *y, int n))
 K(double, peak_int8, (int32_t *y, int n))
