@@ -22,7 +22,8 @@ MAY_INCLUDE = {
     "base": (), "kernels": ("base",), "ops": ("base", "kernels"),
     "image": ("base", "kernels", "ops"), "vit": ("base", "kernels", "ops"),
     "depth": ("base", "kernels", "ops"), "dpt": ("base", "kernels", "ops"), "measure": ("base",),
-    "engine": ("base", "kernels", "ops", "image", "vit", "depth", "dpt"),
+    "stereo": ("base", "kernels", "ops"),
+    "engine": ("base", "kernels", "ops", "image", "vit", "depth", "stereo", "dpt"),
 }
 # Headers that are bodies, compiled where they are included.
 NOT_ALONE = re.compile(r"src/kernels/(list\.h|simd/.*)")
@@ -48,7 +49,8 @@ ALLOWED = {
         "src/depth/write_tiff.c", "src/base/tiff.c", "src/image/tiff.c", "src/image/webp.c",
         "src/measure/align.c", "src/measure/field.c", "src/measure/fit.c", "src/measure/measure.c",
         "src/measure/resize.c", "src/image/decode.c", "src/image/exif.c", "src/image/jpeg.c",
-        "src/image/load.c", "src/image/png.c", "src/image/pnm.c"},
+        "src/image/load.c", "src/image/png.c", "src/image/pnm.c", "src/stereo/calibration.c",
+        "src/stereo/match.c", "src/stereo/rectify.c"},
 }
 
 
