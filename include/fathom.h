@@ -115,7 +115,7 @@ typedef struct fathom_model_info { /* strings are borrowed from the model */
     uint64_t parameters;  /* values in all tensors */
     uint64_t file_bytes;
     size_t tensors, config_lines;
-    int input_size;       /* default --size: network pixels on the shorter side */
+    int input_size;       /* default --size: network pixels on the side that input.rule aims at */
     int input_multiple;   /* network width and height are multiples of this */
     int quantized;        /* 1: the encoder's matrices are 8-bit, see FATHOM_PRECISION_INT8 */
 } fathom_model_info;
@@ -417,6 +417,9 @@ typedef struct fathom_alignment {
     /* of points that were left out of the fit in turn, without and with a field; NaN for fewer than 20 */
     double error_without_field, error_with_field;
     int field;             /* 1: the field is in the map */
+    /* Share of the map beyond what the points tell: nearer than half of the nearest one that agreed, or
+     * farther than twice the farthest one. Over 0.1, a few points are likely to mislead. */
+    double beyond;
 } fathom_alignment;
 
 /* Turns a relative map into metres in place: a robust fit of scale and shift in inverse depth (half of

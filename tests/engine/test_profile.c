@@ -144,7 +144,8 @@ Test(profile, network_and_stem)
 Test(profile, changes_nothing)
 {
     static const char *const files[] = {"tiny_v2.fathom", "tiny_v1.fathom", "tiny_v2_giant.fathom",
-                                        "tiny_v2_metric.fathom", "tiny_stem.fathom"};
+                                        "tiny_v2_metric.fathom", "tiny_stem.fathom",
+                                        "tiny_dpt_hybrid.fathom", "tiny_beit.fathom"};
     fathom_image image = random_image();
     for (size_t f = 0; f < sizeof files / sizeof *files; f++) {
         fathom_model *model = open_model(files[f]);
@@ -209,9 +210,9 @@ Test(profile, work_of_products)
     expect_work(&c, "bf16", 2 * 5 * 7 * 10, 5 * 10 * 2 + 7 * 10 * 2 + 5 * 7 * 2, FM_UNIT_BF16);
     fm_layernorm(&c.context, NULL, 5, 10, NULL, NULL, 0, NULL); /* the part's unit is the products' */
     cr_expect_eq(c.profile.unit, FM_UNIT_BF16);
-    fm_attention(start(&c, FATHOM_GEMM_DEFAULT), NULL, 9, 3, 4, NULL);
+    fm_attention(start(&c, FATHOM_GEMM_DEFAULT), NULL, 9, 3, 4, NULL, NULL);
     expect_work(&c, "attention", 3 * 9 * 9 * (2 * 2 * 4 + 4), 4 * 9 * 12 * 4, FM_UNIT_F32);
-    fm_attention_bf16(start(&c, FATHOM_GEMM_DEFAULT), NULL, 9, 3, 4, NULL);
+    fm_attention_bf16(start(&c, FATHOM_GEMM_DEFAULT), NULL, 9, 3, 4, NULL, NULL);
     expect_work(&c, "attention bf16", 3 * 9 * 9 * (2 * 2 * 4 + 4), 4 * 9 * 12 * 2, FM_UNIT_BF16);
 }
 
