@@ -15,6 +15,7 @@ struct attention {
     const uint16_t *qkv;
     uint16_t *y;
     int n, heads, d;
+    const struct fm_score_bias *bias;
     uint32_t *keys, *values;       /* per worker, of one head: panels [d / 2][keys], panels [block / 2][d] of pairs */
     size_t keys_size, values_size; /* of one head */
     int rows, most_rows, block;    /* queries and keys at a time; most: at the end */
@@ -50,12 +51,16 @@ static void pack_head(const struct attention *t, size_t head, int worker)
         }
 }
 
-/* scores [rows][block] = Q K^T for the keys from `key` to `last` - 1 */
+/* scores [rows][block] = Q K^T (+ bias) for the keys from `key` to `last` - 1 */
 static void scores_of(const struct attention *t, size_t head, int worker, int first, int rows, int key,
                       int last, float *scores)
 {
     const size_t ld = 3 * (size_t)(t->heads * t->d);
     const uint16_t *q = t->qkv + (size_t)first * ld + head * (size_t)t->d;
+    if (t->bias)
+        for (int m = 0; m < rows; m++)
+            t->bias->fill(t->bias->source, (int)head, first + m, key, last - key,
+                          scores + (size_t)m * (size_t)t->block);
     for (int j = key; j < last; j += t->k->panel) {
         const int left = t->n - j, width = fm_panel_width(t->k, left);
         struct fm_gemm_tile_bf16 tile = {
@@ -63,6 +68,7 @@ static void scores_of(const struct attention *t, size_t head, int worker, int fi
             .b = t->keys + (size_t)worker * t->keys_size + (size_t)j * (size_t)t->d / 2, .width = width,
             .c = scores + (j - key), .ldc = t->block, .columns = left < width ? left : width,
         };
+        if (t->bias) tile.ep = (struct fm_epilogue){.residual = tile.c, .ldr = t->block};
         t->k->gemm_tile_bf16(&tile);
     }
 }
@@ -129,10 +135,11 @@ static void attend_task(void *arg, size_t task, int worker)
 }
 
 void fm_attention_bf16(struct fm_context *context, const uint16_t *qkv, int n, int heads, int d,
-                       uint16_t *y)
+                       const struct fm_score_bias *bias, uint16_t *y)
 {
     const struct fm_kernels *k = context->kernels;
-    struct attention t = {.k = k, .qkv = qkv, .y = y, .n = n, .heads = heads, .d = d};
+    struct attention t = {.k = k, .qkv = qkv, .y = y, .n = n, .heads = heads, .d = d,
+                          .bias = bias};
     const int pairs = (n + 1) / 2;
     const size_t threads = (size_t)context->threads, parts = fm_attention_parts(heads, n, context->threads);
     const int unit = k->open_tiles ? 32 : FM_TILE_ROWS; /* rows of whole tiles */
