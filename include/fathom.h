@@ -256,7 +256,7 @@ typedef struct fathom_session_options {
 typedef struct fathom_session_info {
     int net_width, net_height; /* network input, from the model's size rule */
     int threads;
-    const char *cpu;           /* "scalar", "avx2", "avx512", "avx512bf16" */
+    const char *cpu;           /* "scalar", "avx2", "avx512", "avx512bf16", "avx512amx" */
     fathom_precision precision; /* in use: F32 where the CPU lacks what was asked for */
     size_t planned_bytes;      /* the session's one allocation: all the memory that runs use */
     size_t used_bytes;         /* high-water mark of the runs so far; equals planned after one */
