@@ -10,13 +10,14 @@
 #include "default_model.h"
 #include "message.h"
 
-const char help_commands[] = "depth info diff merge bench align eval help";
+const char help_commands[] = "depth stereo info diff merge bench align eval help";
 
 static const char general[] =
     "fathom - depth maps from pictures, on CPUs\n"
     "\n"
     "usage: fathom depth [-m MODEL] [-o OUT] [options] INPUT...   a depth map for each picture\n"
     "       fathom depth -o DIR FOLDER [options]                  the same for all pictures below it\n"
+    "       fathom stereo LEFT RIGHT -o OUT [options]             disparity or metres of a stereo pair\n"
     "       fathom info FILE [options]                            what is in a model or a map\n"
     "       fathom diff A B [options]                             how far map B is from map A\n"
     "       fathom align MAP --known X,Y=METRES... -o OUT         metres for a relative map\n"
@@ -116,6 +117,45 @@ static const char depth_third[] =
     "          fathom depth -m vits.fathom -o maps --format npy --json photos/*.jpg\n"
     "          fathom depth -o maps photos --memory 4G --resume\n"
     "          curl -s $URL | fathom depth -o - --format pfm - > depth.pfm\n";
+
+static const char stereo_first[] =
+    "usage: fathom stereo LEFT RIGHT -o OUT [--calib FILE | --focal PX --baseline M] [options]\n"
+    "\n"
+    "Matches the two pictures of a rectified pair: the map of the left one, in pixels of disparity\n"
+    "(larger is nearer), or with calibration in metres (larger is farther). What cannot be\n"
+    "matched, because the other camera does not see it, or there is no texture, has no value: NaN in\n"
+    ".pfm and .npy, code 0 in .png. A raw pair is rectified first if the calibration has both\n"
+    "cameras (the map is then of the rectified left picture).\n"
+    "\n"
+    "  -o, --out OUT          the file to write, its extension picks the format; \"-\": standard output\n"
+    "      --format F         png (16-bit grey), pfm, npy (float32) or color (for looking at)\n"
+    "      --max-disparity N  search 0 to N - 1 pixels (default: what the calibration says, else a\n"
+    "                         quarter of the width, from 64 to 256); what is nearer cannot be found\n"
+    "      --focal PX         metres: depth = focal * baseline / (disparity + doffs)\n"
+    "      --baseline M       distance of the cameras; with --calib: instead of the file's\n"
+    "      --doffs PX         column of the right principal point less the left one (default 0)\n"
+    "      --max-depth M      what is farther has no value (default: what 1/4 pixel means)\n";
+
+static const char stereo_second[] =
+    "      --calib FILE       Middlebury's calib.txt (scaled to the pictures), KITTI's, OpenCV's YAML or\n"
+    "                         XML (K1 D1 K2 D2 R T, P1 P2, or Q; lengths in metres), ROS' camera_info YAML\n"
+    "      --calib-right FILE ROS: the right camera's; OpenCV: a second file with the rest\n"
+    "      --rectify          fail if the pair cannot be rectified\n"
+    "      --rectified        the pictures are rectified already, though the file has raw cameras\n"
+    "      --fill mono        fill what has no value from a model's map of the left picture, fitted to\n"
+    "                         the disparities\n"
+    "  -m, --model FILE       that model, of relative depth (default: " DEFAULT_MODEL ")\n"
+    "      --size N           its network pixels on the shorter side\n"
+    "      --filled FILE      an 8-bit PNG: 255 where a pixel was filled, else 0\n"
+    "  -t, --threads N        default: the cores this process may use; the result is the same\n"
+    "      --json             one line of JSON: kind, geometry, shares matched and filled, warnings\n"
+    "  -q, --quiet            no warnings\n"
+    "\n"
+    "Pictures that are no pair end with exit code 5: of two sizes, the same twice, blank, or with left\n"
+    "and right swapped. One that looks unrectified is matched, with a warning.\n"
+    "\n"
+    "examples: fathom stereo left.png right.png -o disparity.png\n"
+    "          fathom stereo left.png right.png -o depth.png --calib calib.txt --fill mono --filled mask.png\n";
 
 static const char info_text[] =
     "usage: fathom info FILE [options]\n"
@@ -265,7 +305,7 @@ static const char bench_text[] =
     "          fathom bench -m vits.fathom --size 518x686 --precision bf16 --threads 1\n"
     "          fathom bench -m vits.fathom --throughput\n";
 
-static const char help_text[] = "usage: fathom help [depth|info|diff|merge|bench|align|eval|formats]\n"
+static const char help_text[] = "usage: fathom help [depth|stereo|info|diff|merge|bench|align|eval|formats]\n"
                                 "\n"
                                 "example: fathom help depth\n";
 
@@ -273,6 +313,7 @@ static const struct {
     const char *command, *text, *more, *still_more;
 } texts[] = {
     {"depth", depth_first, depth_second, depth_third},
+    {"stereo", stereo_first, stereo_second, ""},
     {"info", info_text, "", ""},
     {"diff", diff_text, "", ""},
     {"align", align_text, "", ""},
@@ -335,6 +376,7 @@ void help_usage(void)
 {
     fputs("usage: fathom depth [-m MODEL] [-o OUT] [options] INPUT...\n"
           "       fathom depth [-m MODEL] -o DIR [options] FOLDER\n"
+          "       fathom stereo LEFT RIGHT -o OUT [options]\n"
           "       fathom info FILE [options]\n"
           "       fathom diff A B [options]\n"
           "       fathom align MAP --known X,Y=METRES... -o OUT [options]\n"

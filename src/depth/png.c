@@ -53,9 +53,8 @@ void fm_png_add(struct fm_png *png, const char *key, const char *format, ...)
 
 void fm_png_add_origin(struct fm_png *png, const fathom_map *map)
 {
-    int metric = map->kind == FATHOM_KIND_METRIC;
     fm_png_add(png, "Software", "fathom %s", fathom_version());
-    fm_png_add(png, "fathom:kind", "%s", metric ? "metric" : "relative_inverse");
+    fm_png_add(png, "fathom:kind", "%s", fm_kind_name(map->kind));
     fm_png_add(png, "fathom:model", "%s", map->model);
     fm_png_add(png, "fathom:checkpoint_sha256", "%s", map->checkpoint_sha256);
     fm_png_add(png, "fathom:input_size", "%dx%d", map->width, map->height);

@@ -111,8 +111,8 @@ static fathom_status read_meaning(struct decoder *d)
                        "%s: this 16-bit PNG does not say what its codes mean: give how many make a "
                        "metre or a pixel (mm: 1000, kitti: 256, tum: 5000)",
                        d->name);
-    if (kind && strcmp(kind, "metric") == 0) d->map->kind = FATHOM_KIND_METRIC;
-    if (kind && strcmp(kind, "relative_inverse") == 0) d->map->kind = FATHOM_KIND_RELATIVE_INVERSE;
+    for (fathom_kind k = FATHOM_KIND_RELATIVE_INVERSE; kind && k <= FATHOM_KIND_DISPARITY; k++)
+        if (strcmp(kind, fm_kind_name(k)) == 0) d->map->kind = k;
     if (!d->map->kind || !find_number(d, "fathom:scale", &d->encoding->scale) ||
         !find_number(d, "fathom:offset", &d->encoding->offset) ||
         !find_number(d, "fathom:first_code", &first_code) || first_code < 0 || first_code > 65535)

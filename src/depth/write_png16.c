@@ -35,13 +35,36 @@ static void metric_codes(struct codes *c, double high)
     c->offset = 0;
 }
 
+/* 1/256 of a pixel, as KITTI has it, or the first of 1/128, 1/64, ... with which the largest fits. */
+static void disparity_codes(struct codes *c, double high)
+{
+    c->scale = 1.0 / 256;
+    while (rint(high / c->scale) > LAST_CODE) c->scale *= 2;
+    c->offset = 0;
+}
+
+/* What a kind says of itself in the file. */
+static const char *description(fathom_kind kind)
+{
+    return kind == FATHOM_KIND_METRIC      ? "Depth map: metres along the optical axis, larger is farther"
+           : kind == FATHOM_KIND_DISPARITY ? "Disparity map: pixels between a stereo pair's pictures, larger is nearer"
+                                           : "Relative inverse depth map: larger is nearer, not metres";
+}
+
+static const char *formula(fathom_kind kind)
+{
+    return kind == FATHOM_KIND_METRIC      ? "in metres; larger is farther"
+           : kind == FATHOM_KIND_DISPARITY ? "in pixels; larger is nearer; depth = focal * baseline / (value + doffs)"
+                                           : "unitless; larger is nearer; not metres";
+}
+
 static void fill_row(const void *user, int y, unsigned char *row)
 {
     const struct codes *c = user;
     const float *values = c->map->values + (size_t)y * (size_t)c->map->width;
     for (int x = 0; x < c->map->width; x++) {
         double code = rint(((double)values[x] - c->offset) / c->scale);
-        code = code < FIRST_CODE ? FIRST_CODE : code > LAST_CODE ? LAST_CODE : code;
+        code = isnan(code) ? 0 : code < FIRST_CODE ? FIRST_CODE : code > LAST_CODE ? LAST_CODE : code;
         unsigned n = (unsigned)code;
         *row++ = (unsigned char)(n >> 8);
         *row++ = (unsigned char)(n & 255);
@@ -52,14 +75,15 @@ fathom_status fm_encode_png16(const fathom_map *map, const fathom_write_options 
                               struct fm_bytes *out, fathom_encoding *encoding, fathom_error *err)
 {
     size_t n = (size_t)map->width * (size_t)map->height;
-    float low = map->values[0], high = low;
-    for (size_t i = 1; i < n; i++) {
-        low = map->values[i] < low ? map->values[i] : low;
-        high = map->values[i] > high ? map->values[i] : high;
+    float low = NAN, high = NAN;
+    for (size_t i = 0; i < n; i++) {
+        low = fminf(map->values[i], low); /* of two, the one that is a number */
+        high = fmaxf(map->values[i], high);
     }
-    int metric = map->kind == FATHOM_KIND_METRIC;
     struct codes codes = {.map = map};
-    if (metric)
+    if (map->kind == FATHOM_KIND_DISPARITY)
+        disparity_codes(&codes, (double)high);
+    else if (map->kind == FATHOM_KIND_METRIC)
         metric_codes(&codes, (double)high);
     else
         relative_codes(&codes, (double)low, (double)high);
@@ -70,9 +94,7 @@ fathom_status fm_encode_png16(const fathom_map *map, const fathom_write_options 
     char number[32];
     struct fm_png png = {.width = map->width, .height = map->height, .bits = 16, .channels = 1,
                          .level = opt->png_level, .row = fill_row, .user = &codes};
-    fm_png_add(&png, "Description", "%s",
-               metric ? "Depth map: metres along the optical axis, larger is farther"
-                      : "Relative inverse depth map: larger is nearer, not metres");
+    fm_png_add(&png, "Description", "%s", description(map->kind));
     fm_png_add_origin(&png, map);
     fm_png_add(&png, "fathom:unit", "%s", encoding->unit);
     fm_format_number(number, sizeof number, codes.scale);
@@ -81,6 +103,6 @@ fathom_status fm_encode_png16(const fathom_map *map, const fathom_write_options 
     fm_png_add(&png, "fathom:offset", "%s", number);
     fm_png_add(&png, "fathom:first_code", "%d", FIRST_CODE);
     fm_png_add(&png, "fathom:formula", "value = offset + scale * code for code >= first_code, %s",
-               metric ? "in metres; larger is farther" : "unitless; larger is nearer; not metres");
+               formula(map->kind));
     return fm_png_encode(&png, out, err);
 }

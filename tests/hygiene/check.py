@@ -21,9 +21,9 @@ CODE = (".c", ".h", ".cpp", ".py", ".build")
 MAY_INCLUDE = {
     "base": (), "kernels": ("base",), "ops": ("base", "kernels"),
     "image": ("base", "kernels", "ops"), "vit": ("base", "kernels", "ops"),
-    "depth": ("base", "kernels", "ops"), "dpt": ("base", "kernels", "ops", "vit"),
+    "depth": ("base", "kernels", "ops"), "stereo": ("base", "kernels", "ops"), "dpt": ("base", "kernels", "ops", "vit"),
     "measure": ("base",),
-    "engine": ("base", "kernels", "ops", "image", "vit", "depth", "dpt"),
+    "engine": ("base", "kernels", "ops", "image", "vit", "depth", "stereo", "dpt"),
 }
 # Headers that are bodies, compiled where they are included.
 NOT_ALONE = re.compile(r"src/kernels/(list\.h|simd/.*)")
@@ -47,7 +47,8 @@ ALLOWED = {
         "src/engine/model.c", "src/engine/session.c", "src/depth/map.c", "src/depth/png.c", "src/depth/read_png16.c",
         "src/depth/read.c", "src/depth/read_npz.c", "src/depth/write.c", "src/measure/align.c",
         "src/measure/field.c", "src/measure/fit.c", "src/measure/measure.c", "src/measure/resize.c", "src/image/decode.c", "src/image/exif.c", "src/image/jpeg.c",
-        "src/image/load.c", "src/image/png.c", "src/image/pnm.c"},
+        "src/image/load.c", "src/image/png.c", "src/image/pnm.c", "src/stereo/calibration.c",
+        "src/stereo/match.c", "src/stereo/rectify.c"},
 }
 
 

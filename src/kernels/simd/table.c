@@ -19,6 +19,7 @@
 #endif
 #include "kernels/simd/rows.h"
 #include "kernels/simd/winograd.h"
+#include "kernels/simd/stereo.h"
 #include "kernels/simd/peak.h"
 
 #define PASTE_(a, b) a##b
