@@ -190,7 +190,8 @@ static const char diff_text[] =
 
 static const char align_text[] =
     "usage: fathom align MAP (--known X,Y=METRES ... | --points FILE | --depth FILE |\n"
-    "                         --disparity FILE --focal PX --baseline M) -o OUT [options]\n"
+    "                         --disparity FILE --focal PX --baseline M | --stereo LEFT RIGHT\n"
+    "                         (--calib FILE | --focal PX --baseline M)) -o OUT [options]\n"
     "\n"
     "Turns the relative map of a picture into metres: 1 / metres = scale * value + shift, fitted to\n"
     "pixels of known depth so that up to half of them may be wrong. From 20 points on, a smooth\n"
@@ -209,7 +210,10 @@ static const char align_text[] =
     "                       number. PNGs need it, but for fathom's own\n"
     "      --disparity FILE the same of disparities, as \"fathom stereo\" gives them without a camera:\n"
     "                       metres = focal * baseline / (disparity + doffs)\n"
-    "      --focal PX  --baseline METRES  --doffs PX (default 0): in pixels of FILE\n"
+    "      --stereo LEFT RIGHT\n"
+    "                       a rectified pair, matched first; MAP is the left picture's\n"
+    "      --focal PX  --baseline METRES  --doffs PX (default 0): in pixels of FILE or LEFT\n"
+    "      --calib FILE  --max-disparity N: of --stereo, as for \"fathom stereo\"\n"
     "      --key NAME       which array of an NPZ that has several\n"
     "  -o, --out OUT        .png, .pfm, .npy, a folder, or \"-\"\n"
     "      --format F       png pfm npy color\n"

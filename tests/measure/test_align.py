@@ -336,3 +336,40 @@ def test_focal_is_not_guessed():
     for model, word in ((MODEL, "relative"), (METRIC, "trained on")):
         fathom("depth", "-m", model, "--focal", "500", "a.png", "-o", "out.png", code=1).says("--focal", word)
     expect(files() == ["a.png"], files())
+
+
+def pair(width=160, height=96):
+    """A textured scene of three walls, 12, 20 and 30 px apart in the two pictures, and its disparities."""
+    random = np.random.RandomState(7)
+    texture = random.randint(0, 256, (height, width + 40, 3)).astype(np.uint8)
+    disparity = np.full((height, width), 12)
+    disparity[20:70, 50:100] = 20
+    disparity[50:90, 90:140] = 30
+    x = np.arange(width)
+    right = texture[:, :width].copy()
+    left = np.empty_like(right)
+    for y in range(height):
+        left[y] = texture[y, np.clip(x - disparity[y], 0, None)]
+    for name, rgb in (("left.ppm", left), ("right.ppm", right)):
+        write(name, b"P6\n%d %d\n255\n" % (width, height) + rgb.tobytes())
+    return disparity
+
+
+def test_stereo_pair():
+    disparity = pair()
+    depth = 500 * 0.1 / (disparity + 2)
+    relative(depth)
+    rig = ("--focal", "500", "--baseline", "0.1", "--doffs", "2")
+    line, = align("--stereo", "left.ppm", "right.ppm", *rig, "--json", "--max-disparity", "64").lines()
+    near(line, {"scale": 0.4, "shift": 0.15}, 0.02)
+    expect(line["points"] > 5000 and line["agreed"] > 0.9 * line["points"] and error(depth) < 0.03, line, error(depth))
+    write("calib.txt", b"cam0=[500 0 80; 0 500 48; 0 0 1]\ncam1=[500 0 82; 0 500 48; 0 0 1]\ndoffs=2\n"
+                       b"baseline=100\nwidth=160\nheight=96\nndisp=64\n")
+    same, = align("--stereo", "left.ppm", "right.ppm", "--calib", "calib.txt", "--json", "--max-disparity",
+                  "64").lines()
+    expect(same == line, same, line)
+    align("--stereo", "left.ppm", "right.ppm", code=1).says("--focal", "--calib")
+    align("--stereo", "left.ppm", *rig, code=1).says("left and the right")
+    align("--known", "1,1=2", "--calib", "calib.txt", code=1).says("--calib", "--stereo")
+    align("--stereo", "right.ppm", "left.ppm", *rig, "--max-disparity", "64", code=5).says("swapped")
+    align("--stereo", "left.ppm", "absent.ppm", *rig, code=2).says("absent.ppm")
