@@ -282,19 +282,22 @@ def test_doubt():
 
 
 def test_beyond_the_points():
-    """Two points that are near each other, each off by 5 %: what is far away comes out anywhere."""
+    """Two points near each other, each off by 5 %: what is far comes out anywhere. Two far ones: what is near is
+    beyond them too."""
     depth = room(96, 128)
     relative(depth)
     order = np.argsort(depth, axis=None)
-    picks = [np.unravel_index(order[int(share * depth.size)], depth.shape) for share in (0.3, 0.45)]
-    known = [text for (y, x), wrong in zip(picks, (0.95, 1.05))
-             for text in ("--known", f"{x},{y}={depth[y, x] * wrong:.6g}")]
-    result = align(*known, "--json")
-    wrong = np.load("out.npy")
-    near_, far = sorted(float(text.split("=")[1]) for text in known[1::2])
-    share = np.mean((wrong < near_ / 2) | (wrong > 2 * far))
-    expect(abs(result.lines()[0]["beyond"] - share) < 1e-6 and share > 0.1, result.out, share)
-    expect("note: " in result.err and "farther" in result.err, result.err)
+    for shares, wrong in (((0.3, 0.45), (0.95, 1.05)), ((0.8, 0.95), (1, 1))):
+        picks = [np.unravel_index(order[int(share * depth.size)], depth.shape) for share in shares]
+        metres = [depth[at] * factor for at, factor in zip(picks, wrong)]
+        known = [text for (y, x), m in zip(picks, metres) for text in ("--known", f"{x},{y}={m:.9g}")]
+        result = align(*known, "--json")
+        found = np.load("out.npy")
+        nearer, farther = np.mean(found < metres[0] / 2), np.mean(found > 2 * metres[1])
+        expect(nearer + farther > 0.1, nearer, farther)
+        expect(abs(result.lines()[0]["beyond"] - nearer - farther) < 1e-6, result.out, nearer, farther)
+        expect("note: " in result.err and "farther" in result.err, result.err)
+    expect(nearer > 0.1, nearer)
     points(depth, 50)
     line, = align("--points", "points.txt", "--json").quiet().lines()
     expect(line["beyond"] < 0.01, line)
