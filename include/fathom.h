@@ -18,6 +18,8 @@
  *     fathom_image_free(&image);
  *     fathom_model_close(&model);
  *
+ * tools/examples/pool.c is the same for many pictures: threads over one model, and Ctrl-C.
+ *
  * Rules that hold everywhere
  *   - A function that can fail returns a status, 0 for success, and writes one sentence to *err
  *     (what was found, what was expected, the way out). `err` may be NULL.
@@ -114,7 +116,7 @@ typedef struct fathom_model_info { /* strings are borrowed from the model */
     uint64_t parameters;  /* values in all tensors */
     uint64_t file_bytes;
     size_t tensors, config_lines;
-    int input_size;       /* default --size: network pixels on the shorter side */
+    int input_size;       /* default --size: network pixels on the side that input.rule aims at */
     int input_multiple;   /* network width and height are multiples of this */
     int quantized;        /* 1: the encoder's matrices are 8-bit, see FATHOM_PRECISION_INT8 */
 } fathom_model_info;
@@ -172,6 +174,10 @@ typedef enum fathom_decoder {
 /* "libjpeg-turbo 2.1.5"; NULL when this build does not have the decoder. */
 FATHOM_API const char *fathom_decoder_version(fathom_decoder decoder);
 
+/* Who reads "JPEG", "PNG", "BMP", "GIF", "TGA", "PNM", "TIFF" or "WebP" in this build, such as
+ * "libtiff 4.5.0"; NULL: nobody does, and such a file is an error. TIFF is also written then. */
+FATHOM_API const char *fathom_reader_version(const char *format);
+
 typedef struct fathom_image_options {
     uint64_t max_pixels;   /* refuse larger pictures before decoding; default 268435456 */
     uint8_t background[3]; /* transparent pixels are composited on this; default black */
@@ -182,7 +188,9 @@ typedef struct fathom_image_options {
     int enough;
 } fathom_image_options;
 
-/* Reads JPEG, PNG, BMP, TGA, PNM or the first frame of a GIF. 16-bit pictures are rounded to 8. */
+/* Reads JPEG, PNG, BMP, TGA, PNM or the first frame of a GIF; TIFF and WebP where this build has the
+ * libraries: the first picture of a TIFF, grey, palette or RGB, and WebPs that are not animated. 16-bit
+ * pictures are rounded to 8. */
 FATHOM_API fathom_status fathom_image_load(fathom_image *image, const char *path,
                                            const fathom_image_options *opt, fathom_error *err);
 
@@ -480,21 +488,23 @@ FATHOM_API fathom_status fathom_machine_measure(int threads, fathom_machine *mac
 /* ---- depth maps ---------------------------------------------------------------------------- */
 
 typedef enum fathom_format {
-    FATHOM_FORMAT_AUTO = 0, /* by the extension: .png .pfm .npy */
+    FATHOM_FORMAT_AUTO = 0, /* by the extension: .png .pfm .npy .tiff .tif */
     FATHOM_FORMAT_PNG16,    /* 16-bit grey + text chunks that say how to read it */
     FATHOM_FORMAT_PFM,      /* float32, raw values, bottom row first */
     FATHOM_FORMAT_NPY,      /* float32, raw values */
-    FATHOM_FORMAT_COLOR     /* 8-bit RGB PNG for looking, near is warm */
+    FATHOM_FORMAT_COLOR,    /* 8-bit RGB PNG for looking, near is warm */
+    FATHOM_FORMAT_TIFF,     /* float32, raw values + a description that says what they are */
+    FATHOM_FORMAT_TIFF16    /* 16-bit grey, deflated + a description that says how to read it */
 } fathom_format;
 
 typedef struct fathom_write_options {
     fathom_format format;
     int reverse_color; /* FATHOM_FORMAT_COLOR: near is cold */
-    int png_level;     /* 1 (fast) to 9 (small); 0: the default, 1; -1: PNGs are not compressed */
+    int png_level;     /* of PNG and TIFF16: 1 (fast) to 9 (small); 0: the default, 1; -1: none */
 } fathom_write_options;
 
 /* How integer codes stand for values: value = offset + scale * code. Codes below first_code are
- * "no value". Filled by the encoder for PNG16; scale 1, offset 0 for float formats;
+ * "no value". Filled by the encoder for PNG16 and TIFF16; scale 1, offset 0 for float formats;
  * scale 0 for FATHOM_FORMAT_COLOR, whose codes are colors. */
 typedef struct fathom_encoding {
     fathom_format format;
@@ -503,7 +513,10 @@ typedef struct fathom_encoding {
     char unit[24]; /* "m", "px" or "relative" */
 } fathom_encoding;
 
-/* Encodes to a new buffer (*bytes, release with free()). `encoding` may be NULL. */
+/* The TIFFs need libtiff in the build: see fathom_reader_version. Their ImageDescription has a line
+ * "fathom:kind=metric" for each of the PNG's text chunks.
+ *
+ * Encodes to a new buffer (*bytes, release with free()). `encoding` may be NULL. */
 FATHOM_API fathom_status fathom_map_encode(const fathom_map *map, const fathom_write_options *opt,
                                            void **bytes, size_t *size, fathom_encoding *encoding,
                                            fathom_error *err);
@@ -519,8 +532,8 @@ FATHOM_API fathom_status fathom_map_write(const fathom_map *map, const char *pat
 FATHOM_API fathom_status fathom_mask_write(const uint8_t *mask, int width, int height,
                                            const char *path, fathom_error *err);
 
-/* Reads a map that fathom wrote (PNG16, PFM, NPY) back to values. PFM and NPY carry no kind:
- * `map->kind` is 0 then. `encoding` may be NULL. */
+/* Reads a map that fathom wrote (PNG16, PFM, NPY, TIFF, TIFF16) back to values. PFM, NPY, and float32 TIFFs
+ * of others carry no kind: `map->kind` is 0 then. `encoding` may be NULL. */
 FATHOM_API fathom_status fathom_map_read(fathom_map *map, const char *path,
                                          fathom_encoding *encoding, fathom_error *err);
 

@@ -11,5 +11,6 @@ int command_align(int argc, char **argv);
 int command_eval(int argc, char **argv);
 int command_stereo(int argc, char **argv);
 int command_bench(int argc, char **argv);
+int command_bench_stereo(int argc, char **argv);
 
 #endif

@@ -127,6 +127,12 @@ struct fm_gemm_tile_int8 {
  * relu         y = max(x, 0). In place.
  * add_relu     y = y + x; r = max(y, 0).
  *
+ * ---- norms over pixels, channels last ---------------------------------------------------------
+ * channel_sums    for each channel: sum = the sum of x[i] - shift over the pixels, squares = of its square;
+ *                 x is [pixels][channels].
+ * channel_affine  y = y * a + b for each channel (+ residual, NULL: none), then max(., 0) if relu; y and
+ *                 residual are [pixels][channels].
+ *
  * ---- bilinear resampling, channels last -------------------------------------------------------
  * lerp         y = wa * a + wb * b.
  * lerp_columns y[i][c] = w0 * x[i0][c] + w1 * x[i1][c] with {i0, i1, w0, w1} = at[i], i < n,
@@ -161,6 +167,7 @@ struct fm_gemm_tile_int8 {
  *              i-th pixel in order of steps, x its column; sum may be NULL (0), or be where total is.
  * least_u16    the first place of the least of x [n], n >= 1.
  * keep_least_u16 where x[i] <= least[i]: least[i] = x[i], at[i] = i.
+ * median9      y[i] = the fifth largest of x[0..8][i], where a NaN counts as x[4][i]; NaN if that is.
  *
  * ---- the machine's limits ----------------------------------------------------------------------
  * Not for pictures: these measure what the others are measured against. y holds FM_PEAK_CHAINS

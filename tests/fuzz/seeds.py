@@ -201,6 +201,12 @@ def pictures():
     yield "15.tga", tga(2, 15, bytes(16))
     yield "a.gif", gif()
     yield "a.ppm", media.ppm(3, 2)
+    yield "rgb.tif", media.tiff(5, 4, 7)
+    yield "rgba16.tif", media.tiff(5, 4, 7, 16, 4, [(338, 3, 2), (274, 3, 6)], ">")
+    yield "white.tif", media.tiff(9, 3, 11, 8, 1, kind=0)
+    yield "deflate.tif", media.tiff(9, 3, zlib.compress(bytes(range(81)), 9), more=[(259, 3, 8), (317, 3, 2)])
+    yield "packbits.tif", media.tiff(4, 4, b"\xfd\1\xfd\2\xfd\3\3abcd", 8, 1, [(259, 3, 32773)])
+    yield "lzw.tif", media.tiff(2, 1, b"\x80\x00\x40\x60\x10", 8, 1, [(259, 3, 5)])
     yield "16.pgm", b"P5 # a comment\n2 2 65535\n" + bytes(range(8))
 
 
@@ -220,6 +226,14 @@ def maps():
     yield "short.pfm", b"Pf\n99 99\n-1.0\n" + values
     yield "1.npy", b"\x93NUMPY\1\0" + struct.pack("<H", len(head)) + head + values
     yield "2.npy", b"\x93NUMPY\2\0" + struct.pack("<I", len(head)) + head + values
+    text = b"\n".join(key + b"=" + value for key, value in MEANING)
+    real = [(339, 3, 3)]
+    yield "float.tif", media.tiff(3, 2, values, 32, 1, real, text=text.replace(b"0.5", b"1").replace(
+        b"-1e-3", b"0").replace(b"code=1", b"code=0"))
+    yield "foreign.tif", media.tiff(3, 2, values, 32, 1, real)
+    yield "codes.tif", media.tiff(4, 3, 9, 16, 1, text=text)
+    yield "deflate.tif", media.tiff(4, 3, zlib.compress(bytes(range(24)), 9), 16, 1, [(259, 3, 8), (317, 3, 2)],
+                                    ">", text=text)
 
 
 def zipped(*members):
