@@ -349,6 +349,19 @@ def lists():
     yield "dots", b".jpg\na.\n.a.b\na/.JPEG\n..jpg\n"
 
 
+def arguments():
+    yield "one", b"photo.jpg"
+    yield "many", b"-m\0model\0-o\0out\0in\0--memory\0" b"1.5G\0-j2\0--shard=3/8\0--resume\0--hash"
+    yield "numbers", b"--size=518\0-t4\0--png-level\0" b"6\0--max-pixels=1000\0x"
+    yield "metres", b"--metres\0--scale=1e-3\0--shift\0-0.5\0--max-depth=80\0--unit=m\0x"
+    yield "lists", b"--include\0*.jpg\0--exclude=a/*\0--list\0-\0-0q\0--\0-x\0-"
+    yield "choices", b"--format=tiff16\0--precision\0bf16\0--gemm=openblas\0--decoder=stb\0--progress=json"
+    yield "colour", b"--background=ff8000\0--format=color\0--reverse-color\0--json\0--no-exif"
+    yield "slips", b"--formt=png\0"
+    yield "help", b"a\0--help"
+    yield "empty", b"\0\0--out=\0"
+
+
 def outside(whole):
     """Weights whose parts lie outside of the file; the fuzz target seals them."""
     def patched(*numbers):
@@ -392,7 +405,8 @@ def main():
     top = sys.argv[1] if len(sys.argv) > 1 else os.path.join(HERE, "corpus")
     for target, files in (("image", pictures()), ("map", maps()), ("truth", truths()), ("exif", exifs()),
                           ("config", configs()), ("manifest", manifests()), ("list", lists()),
-                          ("calibration", calibrations())):
+                          ("calibration", calibrations()),
+                          ("arguments", arguments())):
         os.makedirs(os.path.join(top, target), exist_ok=True)
         for name, data in files:
             with open(os.path.join(top, target, name), "wb") as file:

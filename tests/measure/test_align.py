@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """fathom align: the fit, the field, what is reported, what is refused, and the traps."""
 import json
+import os
 import subprocess
 
 import numpy as np
@@ -50,6 +51,10 @@ def test_points_give_metres():
     align("--points", "points.txt", out="out.png")
     texts = png_text(read("out.png"))
     expect(texts["fathom:kind"] == "metric" and texts["fathom:unit"] == "m", texts)
+    os.mkdir("maps")
+    align("--points", "points.txt", out="maps/a.tiff")  # a truth too: in metres, whatever --truth-scale says
+    line, _ = fathom("eval", "--json", "--pred", "maps", "--truth", "maps", "--truth-scale", "mm").lines()
+    expect(line["picture"] == "a" and line["abs_rel"] == 0 and line["pixels"] == depth.size, line)
     text = align("--points", "points.txt").quiet().out.decode()
     for word in ("30 of 30", "residuals", "fit", "field"):
         expect(word in text, word, text)
