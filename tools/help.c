@@ -142,7 +142,7 @@ static const char stereo_first[] =
 
 static const char stereo_second[] =
     "      --calib FILE       Middlebury's calib.txt (scaled to the pictures), KITTI's, OpenCV's YAML or\n"
-    "                         XML (K1 D1 K2 D2 R T, P1 P2, or Q; lengths in metres), ROS' camera_info YAML\n"
+    "                         XML (K1 D1 K2 D2 R T, P1 P2, or Q; lengths in metres), ROS' camera_info\n"
     "      --calib-right FILE ROS: the right camera's; OpenCV: a second file with the rest\n"
     "      --rectify          fail if the pair cannot be rectified\n"
     "      --rectified        the pictures are rectified already, though the file has raw cameras\n"
@@ -159,7 +159,8 @@ static const char stereo_second[] =
     "and right swapped. One that looks unrectified is matched, with a warning.\n"
     "\n"
     "examples: fathom stereo left.png right.png -o disparity.png\n"
-    "          fathom stereo left.png right.png -o depth.png --calib calib.txt --fill mono --filled mask.png\n";
+    "          fathom stereo left.png right.png -o depth.png --calib calib.txt --fill mono \\\n"
+    "              --filled mask.png\n";
 
 static const char info_text[] =
     "usage: fathom info FILE [options]\n"
@@ -194,7 +195,8 @@ static const char diff_text[] =
 
 static const char align_text[] =
     "usage: fathom align MAP (--known X,Y=METRES ... | --points FILE | --depth FILE |\n"
-    "                         --disparity FILE --focal PX --baseline M) -o OUT [options]\n"
+    "                         --disparity FILE --focal PX --baseline M | --stereo LEFT RIGHT\n"
+    "                         (--calib FILE | --focal PX --baseline M)) -o OUT [options]\n"
     "\n"
     "Turns the relative map of a picture into metres: 1 / metres = scale * value + shift, fitted to\n"
     "pixels of known depth so that up to half of them may be wrong. From 20 points on, a smooth\n"
@@ -207,13 +209,16 @@ static const char align_text[] =
     "                       optical axis; to be given twice at least\n"
     "      --points FILE    lines \"x y metres\", split by blanks or commas; \"-\": standard input\n"
     "      --depth FILE     a depth map over the picture, dense or sparse (Kinect, LiDAR, stereo): PNG\n"
-    "                       of 16 bits, PFM, NPY, NPZ, or a metric map of fathom's; 0, NaN and infinity\n"
-    "                       are unknown; of another size it must have the same shape\n"
+    "                       of 16 bits, PFM, NPY, NPZ, TIFF, or a metric map of fathom's; 0, NaN and\n"
+    "                       infinity are unknown; of another size it must have the same shape\n"
     "      --depth-scale S  units of FILE that make a metre: mm (1000), kitti (256), tum (5000) or a\n"
     "                       number. PNGs need it, but for fathom's own\n"
     "      --disparity FILE the same of disparities, as \"fathom stereo\" gives them without a camera:\n"
     "                       metres = focal * baseline / (disparity + doffs)\n"
-    "      --focal PX  --baseline METRES  --doffs PX (default 0): in pixels of FILE\n"
+    "      --stereo LEFT RIGHT\n"
+    "                       a rectified pair, matched first; MAP is the left picture's\n"
+    "      --focal PX  --baseline METRES  --doffs PX (default 0): in pixels of FILE or LEFT\n"
+    "      --calib FILE  --max-disparity N: of --stereo, as for \"fathom stereo\"\n"
     "      --key NAME       which array of an NPZ that has several\n"
     "  -o, --out OUT        .png, .pfm, .npy, a folder, or \"-\"\n"
     "      --format F       png pfm npy color\n"
@@ -231,9 +236,9 @@ static const char eval_first[] =
     "usage: fathom eval --pred MAPS (--truth DEPTHS | --pairs FILE) [options]\n"
     "\n"
     "Measures depth maps against ground truth by the field's protocols. MAPS and DEPTHS are files, or\n"
-    "folders whose files (.png .pfm .npy .npz) are paired by their names without the extension; what\n"
-    "has no partner is listed, and the exit code then is 6. A row for each picture, then the mean\n"
-    "over pictures (each counts the same, whatever its size).\n"
+    "folders whose files (.png .pfm .npy .npz .tiff) are paired by their names without the extension;\n"
+    "what has no partner is listed, and the exit code then is 6. A row for each picture, then the\n"
+    "mean over pictures (each counts the same, whatever its size).\n"
     "\n"
     "Depth: AbsRel, SqRel, RMSE, RMSE of logarithms, SILog (x 100), log10, delta1 to delta3, and\n"
     "Depth Pro's scale-invariant boundary F1. Disparity: EPE, and the shares off by more than 1, 2\n"
@@ -287,7 +292,8 @@ static const char merge_text[] =
 
 static const char bench_text[] =
     "usage: fathom bench [-m MODEL] [options]\n"
-    "       fathom bench stereo [--size WxH] [--max-disparity N] [--memory MB] [-t N] [--runs R] [--json]\n"
+    "       fathom bench stereo [--size WxH] [--max-disparity N] [--memory MB] [-t N] [--runs R]\n"
+    "                           [--json]\n"
     "\n"
     "Runs a made picture through a model and tells where the time goes: for each stage the time,\n"
     "the arithmetic, and how far that is from what this machine can do, which is measured too;\n"
