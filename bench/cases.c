@@ -205,6 +205,19 @@ static void winograd_output(struct bench *b)
     REPEAT b->k->winograd_output(&out, b->x, 2 * PIXELS, PIXELS);
 }
 
+/* A row of 32 pixels, 3x3. */
+static void depthwise(struct bench *b)
+{
+    enum { CHANNELS = 32 };
+    const float *rows[3] = {b->x, b->x, b->x};
+    const struct fm_depthwise d = {
+        .rows = rows, .zeros = b->z, .w = 32, .channels = CHANNELS, .kernel = 3, .stride = 1, .left = 1,
+        .weights = b->z, .bias = b->z, .act = FM_ACT_RELU6, .y = b->y, .n = 32,
+    };
+    products(b, FM_UNIT_F32, 2.0 * 9 * 32 * CHANNELS);
+    REPEAT b->k->depthwise(&d);
+}
+
 static void peak_f32(struct bench *b)
 {
     float y[FM_PEAK_BF16_CHAINS] = {0};
@@ -237,7 +250,7 @@ static const struct {
     CASE(gemm_tile), CASE(gemm_tile_bf16), CASE(gemm_tile_int8), CASE(finish_rows), CASE(pack_nk),
     CASE(pack_kn), CASE(pack_pairs), CASE(to_bf16), CASE(from_bf16), CASE(quantize), CASE(layernorm), CASE(softmax), CASE(gelu), CASE(silu_mul),
     CASE(sigmoid), CASE(relu), CASE(add_relu), CASE(lerp), CASE(lerp_columns), CASE(dot_rows),
-    CASE(winograd_weights), CASE(winograd_input), CASE(winograd_input_bf16), CASE(winograd_output), CASE(peak_f32), CASE(peak_bf16), CASE(peak_int8),
+    CASE(winograd_weights), CASE(winograd_input), CASE(winograd_input_bf16), CASE(winograd_output), CASE(depthwise), CASE(peak_f32), CASE(peak_bf16), CASE(peak_int8),
     CASE(read_sum),
 };
 

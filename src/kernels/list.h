@@ -26,6 +26,7 @@ K(void, winograd_weights, (float *u, ptrdiff_t plane, const void *w, enum fm_dty
 K(void, winograd_input, (float *v, ptrdiff_t plane, const float *const pixels[16], int channels))
 K(void, winograd_input_bf16, (uint16_t *v, ptrdiff_t plane, const float *const pixels[16], int channels))
 K(void, winograd_output, (const struct fm_winograd_out *out, const float *m, ptrdiff_t plane, int channels))
+K(void, depthwise, (const struct fm_depthwise *d))
 K(double, peak_f32, (float *y, int n))
 K(double, peak_bf16, (float *y, int n))
 K(double, peak_int8, (int32_t *y, int n))

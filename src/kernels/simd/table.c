@@ -16,6 +16,7 @@
 #include "kernels/simd/int8.h"
 #include "kernels/simd/rows.h"
 #include "kernels/simd/winograd.h"
+#include "kernels/simd/depthwise.h"
 #include "kernels/simd/peak.h"
 
 #define PASTE_(a, b) a##b
