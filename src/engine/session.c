@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * A session: one block of memory, planned by a dry run of the whole pipeline, and the runs in it. */
-#include "engine/model.h"
+#include "engine/encoder.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +16,7 @@ struct fathom_session {
     int size; /* as asked for, 0: the model's */
     int net_width, net_height;
     struct fm_profile profile; /* its table in the arena */
-    float *pos; /* in the arena: position embedding of this geometry, for the session's life */
+    float *tables; /* in the arena: the encoder's for this geometry, for the session's life */
     atomic_int cancel; /* set by any thread, taken by the run that returns */
 };
 
@@ -25,13 +25,13 @@ enum { MAX_THREADS = 1024 };
 /* input [3, H, W] -> output [H, W]. */
 static void run_network(struct fathom_session *s, const float *input, float *output)
 {
-    const struct fm_vit *vit = &s->model->vit;
-    const int gh = s->net_height / vit->config.patch, gw = s->net_width / vit->config.patch;
+    const fathom_model *model = s->model;
     const size_t mark = fm_arena_mark(&s->arena);
     struct fm_tap taps[FM_TAPS];
     fm_report(&s->context, "input", input, 3, 3, s->net_height, s->net_width);
-    fm_vit_forward(&s->context, vit, s->pos, input, gh, gw, taps);
-    fm_dpt_forward(&s->context, &s->model->dpt, taps, s->net_height, s->net_width, output);
+    fm_encoder_of(&model->config)->forward(&s->context, model, s->tables, input, s->net_height,
+                                           s->net_width, taps);
+    fm_dpt_forward(&s->context, &model->dpt, taps, s->net_height, s->net_width, output);
     fm_arena_release(&s->arena, mark);
 }
 
@@ -72,14 +72,16 @@ static fathom_status run_picture(struct fathom_session *s, const fathom_image *i
 /* What lives as long as the session, then one whole run. */
 static fathom_status lay_out(struct fathom_session *s, fathom_error *err)
 {
-    const struct fm_vit_config *c = &s->model->vit.config;
-    const int gh = s->net_height / c->patch, gw = s->net_width / c->patch;
-    s->pos = fm_arena_alloc(&s->arena, (size_t)c->prefix_tokens + (size_t)gh * (size_t)gw,
-                            (size_t)c->dim * sizeof(float));
+    const struct fm_encoder *encoder = fm_encoder_of(&s->model->config);
+    if (encoder->table_size)
+        s->tables = fm_arena_alloc(&s->arena,
+                                   encoder->table_size(s->model, s->net_height, s->net_width),
+                                   sizeof(float));
     if (s->context.profile)
         s->profile.parts = fm_arena_alloc(&s->arena, s->profile.capacity, sizeof *s->profile.parts);
     if (s->context.dry) return run_picture(s, NULL, NULL, err);
-    fm_vit_position(&s->model->vit, gh, gw, s->pos);
+    if (encoder->fill_tables)
+        encoder->fill_tables(s->model, s->net_height, s->net_width, s->tables);
     return FATHOM_OK;
 }
 

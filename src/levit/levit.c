@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ops/window.h"
+#include "ops/attention_window.h"
 
 static int half(int n) { return (n + 1) / 2; }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Convolutions of single channels, and means. */
+ * Convolutions of single channels, transposed ones, and means. */
 #include "ops/spatial.h"
 
 #include <string.h>
@@ -44,6 +44,37 @@ void fm_depthwise(struct fm_context *context, const struct fm_weights *w, const 
         memset(zeros, 0, (size_t)x->c * sizeof(float));
         fm_parallel_for(context, (size_t)y->h, depthwise_task, &t);
     }
+    fm_arena_release(context->arena, mark);
+}
+
+/* ---- four pixels for one ------------------------------------------------------------------------ */
+
+struct spread {
+    const float *from; /* [h][w][2][2][c] */
+    struct fm_feature y;
+};
+
+/* Two rows of y. */
+static void spread_task(void *arg, size_t row, int worker)
+{
+    (void)worker;
+    const struct spread *t = arg;
+    const size_t c = (size_t)t->y.c, w = (size_t)t->y.w / 2;
+    for (size_t x = 0; x < w; x++)
+        for (size_t i = 0; i < 2; i++)
+            memcpy(t->y.data + ((2 * row + i) * w + x) * 2 * c, t->from + ((row * w + x) * 2 + i) * 2 * c,
+                   2 * c * sizeof *t->from);
+}
+
+void fm_conv_transposed(struct fm_context *context, const struct fm_weights *w, const struct fm_feature *x,
+                        enum fm_activation act, struct fm_feature *y)
+{
+    const size_t mark = fm_arena_mark(context->arena);
+    struct fm_feature four = fm_feature_alloc(context, x->h, x->w, w->out);
+    const struct fm_epilogue ep = {.act = act};
+    fm_conv(context, w, (struct fm_window){2, 1, 0}, x, &four, &ep);
+    struct spread t = {four.data, *y};
+    if (!context->dry) fm_parallel_for(context, (size_t)x->h, spread_task, &t);
     fm_arena_release(context->arena, mark);
 }
 

@@ -16,6 +16,12 @@ void fm_depthwise(struct fm_context *context, const struct fm_weights *w, const 
 void fm_conv_grouped(struct fm_context *context, const struct fm_weights *w, int groups, const struct fm_feature *x,
                      int stride, enum fm_activation act, struct fm_feature *y);
 
+/* Transposed 3x3 convolution of stride 2, padding 1 and output padding 1: x [h][w][c] -> y [2h][2w][out]. Each
+ * pixel of y takes part in 1, 2 or 4 pixels of x from its own on to the right and down, so W is that of a 2x2
+ * convolution to four pixels [2][2][out][2][2][c], as a converter lays it out, bias [4 * out]. */
+void fm_conv_transposed(struct fm_context *context, const struct fm_weights *w, const struct fm_feature *x,
+                        enum fm_activation act, struct fm_feature *y);
+
 /* y = the mean of the pixels under each square of 2x2, of those inside the picture: sides are halved, up. */
 void fm_mean_pool(struct fm_context *context, const struct fm_feature *x, struct fm_feature *y);
 

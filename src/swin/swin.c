@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ops/window.h"
+#include "ops/attention_window.h"
 
 /* A block on a stage's map x [h][w][C], in place. */
 struct stage {
@@ -32,16 +32,15 @@ static void attention_branch(struct fm_context *context, const struct stage *s, 
 {
     const size_t mark = fm_arena_mark(context->arena), row = (size_t)s->x.c * sizeof(float);
     const int n = s->x.h * s->x.w, v2 = s->config->version == FM_SWIN_V2;
-    const float eps = s->config->norm_eps;
     float *x = s->x.data;
     float *y = fm_arena_alloc(context->arena, (size_t)n, row);
     float *qkv = fm_arena_alloc(context->arena, (size_t)n, 3 * row);
     const struct fm_epilogue add = {.residual = x, .ldr = s->x.c};
-    if (!v2) fm_layernorm(context, x, n, s->x.c, b->norm1_weight, b->norm1_bias, eps, y);
+    if (!v2) fm_layernorm(context, x, n, s->x.c, b->norm1_weight, b->norm1_bias, FM_SWIN_EPS, y);
     fm_linear(context, &b->qkv, v2 ? x : y, n, qkv, NULL); /* [n, C] -> [n, 3C] */
     attend(context, s, b, qkv, y);
     fm_linear(context, &b->proj, y, n, v2 ? qkv : x, v2 ? NULL : &add);
-    if (v2) fm_layernorm_add(context, qkv, n, s->x.c, b->norm1_weight, b->norm1_bias, eps, x);
+    if (v2) fm_layernorm_add(context, qkv, n, s->x.c, b->norm1_weight, b->norm1_bias, FM_SWIN_EPS, x);
     fm_arena_release(context->arena, mark);
 }
 
@@ -49,15 +48,14 @@ static void ffn_branch(struct fm_context *context, const struct stage *s, const 
 {
     const size_t mark = fm_arena_mark(context->arena);
     const int n = s->x.h * s->x.w, v2 = s->config->version == FM_SWIN_V2;
-    const float eps = s->config->norm_eps;
     float *x = s->x.data;
     float *y = fm_arena_alloc(context->arena, (size_t)n, (size_t)s->x.c * sizeof(float));
     float *hidden = fm_arena_alloc(context->arena, (size_t)n, (size_t)b->fc1.out * sizeof(float));
     const struct fm_epilogue gelu = {.act = FM_ACT_GELU}, add = {.residual = x, .ldr = s->x.c};
-    if (!v2) fm_layernorm(context, x, n, s->x.c, b->norm2_weight, b->norm2_bias, eps, y);
+    if (!v2) fm_layernorm(context, x, n, s->x.c, b->norm2_weight, b->norm2_bias, FM_SWIN_EPS, y);
     fm_linear(context, &b->fc1, v2 ? x : y, n, hidden, &gelu);
     fm_linear(context, &b->fc2, hidden, n, v2 ? y : x, v2 ? NULL : &add);
-    if (v2) fm_layernorm_add(context, y, n, s->x.c, b->norm2_weight, b->norm2_bias, eps, x);
+    if (v2) fm_layernorm_add(context, y, n, s->x.c, b->norm2_weight, b->norm2_bias, FM_SWIN_EPS, x);
     fm_arena_release(context->arena, mark);
 }
 
@@ -83,13 +81,22 @@ static void merge(struct fm_context *context, const struct fm_swin *swin, const 
 {
     const size_t mark = fm_arena_mark(context->arena);
     const int n = y->h * y->w, v2 = swin->config.version == FM_SWIN_V2;
-    const float eps = swin->config.norm_eps;
     float *four = fm_arena_alloc(context->arena, (size_t)n, 4 * (size_t)x->c * sizeof(float));
     struct merge m = {*x, four};
     if (!context->dry) fm_parallel_for(context, (size_t)y->h, merge_task, &m);
-    if (!v2) fm_layernorm(context, four, n, 4 * x->c, w->norm_weight, w->norm_bias, eps, four);
+    if (!v2) fm_layernorm(context, four, n, 4 * x->c, w->norm_weight, w->norm_bias, FM_SWIN_EPS, four);
     fm_linear(context, &w->reduction, four, n, y->data, NULL);
-    if (v2) fm_layernorm(context, y->data, n, y->c, w->norm_weight, w->norm_bias, eps, y->data);
+    if (v2) fm_layernorm(context, y->data, n, y->c, w->norm_weight, w->norm_bias, FM_SWIN_EPS, y->data);
+    fm_arena_release(context->arena, mark);
+}
+
+static void embed(struct fm_context *context, const struct fm_swin *swin, const float *input, int height, int width,
+                  struct fm_feature *x)
+{
+    const size_t mark = fm_arena_mark(context->arena);
+    struct fm_feature picture = fm_feature_alloc(context, height, width, 3);
+    fm_channels_last(context, input, &picture);
+    fm_conv(context, &swin->patch, (struct fm_window){FM_SWIN_PATCH, FM_SWIN_PATCH, 0}, &picture, x, NULL);
     fm_arena_release(context->arena, mark);
 }
 
@@ -103,8 +110,8 @@ void fm_swin_forward(struct fm_context *context, const struct fm_swin *swin, con
     for (int s = 0; s < FM_SWIN_STAGES; s++) /* the stages work in their taps */
         taps[s] = (struct fm_tap){.map = fm_feature_alloc(context, h >> s, w >> s, c->dim << s)};
     float *x = taps[0].map.data;
-    fm_patches(context, &swin->patch, input, h, w, FM_SWIN_PATCH, x, NULL);
-    fm_layernorm(context, x, h * w, c->dim, swin->norm_weight, swin->norm_bias, c->norm_eps, x);
+    embed(context, swin, input, height, width, &taps[0].map);
+    fm_layernorm(context, x, h * w, c->dim, swin->norm_weight, swin->norm_bias, FM_SWIN_EPS, x);
     fm_part_end(context, "embed");
     fm_report(context, "embed", x, 2, h * w, c->dim, 1);
     for (int s = 0; s < FM_SWIN_STAGES; s++) {

@@ -15,6 +15,7 @@
 #include "ops/taps.h"
 
 enum { FM_SWIN_STAGES = 4, FM_SWIN_PATCH = 4, FM_SWIN_BLOCKS = 256 };
+#define FM_SWIN_EPS 1e-5f /* of all norms */
 enum fm_swin_version { FM_SWIN_V2, FM_SWIN_V1 };
 
 struct fm_swin_config {
@@ -23,7 +24,6 @@ struct fm_swin_config {
     int blocks[FM_SWIN_STAGES], heads[FM_SWIN_STAGES];
     int window[FM_SWIN_STAGES];    /* as large as the stage's map at most; then nothing is shifted */
     int ffn_ratio;
-    float norm_eps;
 };
 
 struct fm_swin_block {
@@ -40,7 +40,7 @@ struct fm_swin_merge {
 
 struct fm_swin {
     struct fm_swin_config config;
-    struct fm_weights patch; /* [C, 3*4*4] */
+    struct fm_weights patch; /* [C, 4, 4, 3] */
     const float *norm_weight, *norm_bias;
     struct fm_swin_block *block; /* stage after stage */
     struct fm_swin_merge merge[FM_SWIN_STAGES - 1];

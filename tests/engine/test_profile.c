@@ -197,9 +197,9 @@ Test(profile, work_of_products)
     expect_work(&c, "bf16", 2 * 5 * 7 * 10, 5 * 10 * 2 + 7 * 10 * 2 + 5 * 7 * 2, FM_UNIT_BF16);
     fm_layernorm(&c.context, NULL, 5, 10, NULL, NULL, 0, NULL); /* the part's unit is the products' */
     cr_expect_eq(c.profile.unit, FM_UNIT_BF16);
-    fm_attention(start(&c, FATHOM_GEMM_DEFAULT), NULL, 9, 3, 4, NULL);
+    fm_attention(start(&c, FATHOM_GEMM_DEFAULT), NULL, 9, 3, 4, NULL, NULL);
     expect_work(&c, "attention", 3 * 9 * 9 * (2 * 2 * 4 + 4), 4 * 9 * 12 * 4, FM_UNIT_F32);
-    fm_attention_bf16(start(&c, FATHOM_GEMM_DEFAULT), NULL, 9, 3, 4, NULL);
+    fm_attention_bf16(start(&c, FATHOM_GEMM_DEFAULT), NULL, 9, 3, 4, NULL, NULL);
     expect_work(&c, "attention bf16", 3 * 9 * 9 * (2 * 2 * 4 + 4), 4 * 9 * 12 * 2, FM_UNIT_BF16);
 }
 

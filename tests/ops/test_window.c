@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "ops/naive.h"
-#include "ops/window.h"
+#include "ops/attention_window.h"
 
 struct windows {
     struct fm_window_attention a;

@@ -15,6 +15,7 @@
 #include "kernels/simd/bf16.h"
 #include "kernels/simd/int8.h"
 #include "kernels/simd/rows.h"
+#include "kernels/simd/channels.h"
 #include "kernels/simd/winograd.h"
 #include "kernels/simd/depthwise.h"
 #include "kernels/simd/peak.h"

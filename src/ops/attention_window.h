@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * Attention inside windows of a map, with a bias for each pair of places (Liu et al. 2021, Swin; Liu et al.
  * 2022, Swin V2; Graham et al. 2021, LeViT). */
-#ifndef FM_WINDOW_H
-#define FM_WINDOW_H
+#ifndef FM_ATTENTION_WINDOW_H
+#define FM_ATTENTION_WINDOW_H
 
 #include "ops/ops.h"
 
