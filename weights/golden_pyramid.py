@@ -32,6 +32,11 @@ MODELS = {
     "tiny_levit": {
         "kind": "levit", "seed": 20221226, "cases": ((3, 3),), "dims": (8, 10, 12), "heads": (2, 3, 1), "key": 3,
         "fusion": 6, "transposed": (5, 4), "mid": 3, "head": 4},
+    "tiny_next": {
+        "kind": "next", "seed": 20221227, "cases": ((1, 1), (1, 2), (2, 1)), "stem": (4, 3, 4, 5), "group": 2,
+        "stages": (((6, 0), (6, 0)), ((4, 0), (8, 6)), ((6, 0), (6, 0), (10, 8), (6, 0), (6, 0), (10, 8)),
+                   ((8, 0), (12, 8))),
+        "fusion": 5, "mid": 4, "head": 3, "options": {"taps": (1, 3, 9, 11)}},
 }
 
 
@@ -137,6 +142,33 @@ def levit(spec):
     return shapes | scratch(spec, dims, [spec["fusion"]] * 3, reads=second)
 
 
+def next_vit(spec):
+    """stages: for each block its width, and how many of its channels are attention's (0: it has none)."""
+    root, shapes, before, index, group = "pretrained.model.", {}, 3, 0, spec["group"]
+    for i, out in enumerate(spec["stem"]):
+        shapes |= {f"{root}stem.{i}.conv.weight": (out, before, 3, 3), **norm(f"{root}stem.{i}.norm", out)}
+        before = out
+    for s, blocks in enumerate(spec["stages"]):
+        for i, (out, attention) in enumerate(blocks):
+            name, inside, rest = f"{root}features.{index}.", attention or out, out - attention
+            if inside != before or s > 0 and i == 0:
+                shapes |= {name + "patch_embed.conv.weight": (inside, before, 1, 1),
+                           **norm(name + "patch_embed.norm", inside)}
+            if attention:
+                for part in "qkv":
+                    shapes |= layer(f"{name}e_mhsa.{part}", inside, inside)
+                shapes |= {**layer(name + "e_mhsa.proj", inside, inside), **norm(name + "norm1", inside),
+                           name + "projection.conv.weight": (rest, inside, 1, 1), **norm(name + "projection.norm", rest)}
+                if s < 3:
+                    shapes |= norm(name + "e_mhsa.norm", inside)
+            shapes |= {name + "mhca.group_conv3x3.weight": (rest, group, 3, 3), **norm(name + "mhca.norm", rest),
+                       name + "mhca.projection.weight": (rest, rest, 1, 1),
+                       **norm(name + ("norm2" if attention else "norm"), out),
+                       **layer(name + "mlp.conv1", 2 * out + 1, out, 1, 1), **layer(name + "mlp.conv2", out, 2 * out + 1, 1, 1)}
+            index, before = index + 1, out
+    return shapes | scratch(spec, [blocks[-1][0] for blocks in spec["stages"]], [spec["fusion"]] * 4)
+
+
 def scratch(spec, taps, fusion, out_conv=True, reads=None):
     """reads: channels of the map that the head gets, those of the finest level if None."""
     shapes = {}
@@ -152,7 +184,7 @@ def scratch(spec, taps, fusion, out_conv=True, reads=None):
             **layer("scratch.output_conv.4", 1, spec["head"], 1, 1)}
 
 
-SHAPES = {"small": small, "large": large, "swin": swin, "levit": levit}
+SHAPES = {"small": small, "large": large, "swin": swin, "levit": levit, "next": next_vit}
 
 
 def draw(name, shape, generator):

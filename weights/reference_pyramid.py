@@ -228,6 +228,57 @@ def levit(w, image):
     return maps
 
 
+# ---- Next-ViT ------------------------------------------------------------------------------------
+
+def next_conv(w, name, x):
+    """relu(norm(3x3 in groups)), then 1x1."""
+    kernel = w[name + "group_conv3x3.weight"]
+    x = conv(w, name + "group_conv3x3", x, groups=kernel.shape[0] // kernel.shape[1])
+    return conv(w, name + "projection", F.relu(batch_norm(w, name + "norm", x)))
+
+
+def next_attention(w, name, x, heads, pool):
+    """[1, C, h, w]; keys and values of means of pool^2 tokens in raster order."""
+    tokens = x[0].flatten(1).T
+    q, kv = linear(w, name + "q", tokens), tokens
+    if pool > 1:
+        kv = F.avg_pool1d(tokens.T[None], pool ** 2, pool ** 2)
+        kv = batch_norm(w, name + "norm", kv)[0].T
+    k, v = linear(w, name + "k", kv), linear(w, name + "v", kv)
+    q, k, v = (part.reshape(len(part), heads, -1).transpose(0, 1) for part in (q, k, v))
+    y = torch.softmax(q @ k.transpose(1, 2) / math.sqrt(q.shape[-1]), -1) @ v
+    return linear(w, name + "proj", y.transpose(0, 1).reshape(tokens.shape)).T.reshape(x.shape)
+
+
+def next_embed(w, name, x, shrink):
+    if shrink:
+        x = F.avg_pool2d(x, 2, 2, ceil_mode=True, count_include_pad=False)
+    return batch_norm(w, name + "norm", conv(w, name + "conv", x)) if name + "conv.weight" in w else x
+
+
+def next_vit(w, image, taps=(2, 6, 36, 39), pools=(8, 4, 2, 1)):
+    x, maps = image, []
+    for i in range(4):
+        name = f"pretrained.model.stem.{i}."
+        x = F.relu(batch_norm(w, name + "norm", conv(w, name + "conv", x, 2 if i in (0, 3) else 1)))
+    for i in indices(w, "pretrained.model.features."):
+        name, stage = f"pretrained.model.features.{i}.", sum(i > tap for tap in taps)
+        x = next_embed(w, name + "patch_embed.", x, i - 1 in taps)
+        mixed = name + "e_mhsa.q.weight" in w
+        if mixed:
+            heads = x.shape[1] // w[name + "mhca.group_conv3x3.weight"].shape[1]
+            x = x + next_attention(w, name + "e_mhsa.", batch_norm(w, name + "norm1", x), heads, pools[stage])
+            y = next_embed(w, name + "projection.", x, False)
+            x = torch.cat([x, y + next_conv(w, name + "mhca.", y)], 1)
+        else:
+            x = x + next_conv(w, name + "mhca.", x)
+        y = batch_norm(w, name + ("norm2" if mixed else "norm"), x)
+        x = x + conv(w, name + "mlp.conv2", F.relu(conv(w, name + "mlp.conv1", y)))
+        if i in taps:
+            maps.append(x)
+    return maps
+
+
 # ---- the decoder ---------------------------------------------------------------------------------
 
 def residual_unit(w, name, x, positive):
@@ -264,7 +315,7 @@ def decode(w, maps, corners, keep):
     return F.relu(conv(w, "scratch.output_conv.4", F.relu(conv(w, "scratch.output_conv.2", x))))[0, 0]
 
 
-ENCODERS = {"small": small, "large": large, "swin": swin, "levit": levit}
+ENCODERS = {"small": small, "large": large, "swin": swin, "levit": levit, "next": next_vit}
 
 
 @torch.no_grad()

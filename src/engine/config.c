@@ -26,6 +26,7 @@ struct key {
 #define CONVNET (1u << FM_ENCODER_CONVNET)
 #define SWIN (1u << FM_ENCODER_SWIN)
 #define LEVIT (1u << FM_ENCODER_LEVIT)
+#define NEXTVIT (1u << FM_ENCODER_NEXTVIT)
 static const struct key KEYS[] = {
     {"model.name", TEXT, 1, 0, 0, NULL, AT(name)},
     {"model.family", TEXT, 1, 0, 0, NULL, AT(family)},
@@ -40,7 +41,7 @@ static const struct key KEYS[] = {
     {"input.interpolation", CHOICE, 1, 0, 0, "cubic bilinear_antialias", AT(input.interpolation)},
     {"input.mean", DOUBLE, 3, -10, 10, NULL, AT(input.mean)},
     {"input.std", DOUBLE, 3, 1e-6, 1e6, NULL, AT(input.std)},
-    {"encoder.type", CHOICE, 1, 0, 0, "vit convnet swin levit", AT(encoder)},
+    {"encoder.type", CHOICE, 1, 0, 0, "vit convnet swin levit nextvit", AT(encoder)},
     {"encoder.patch", INTEGER, 1, 1, 64, NULL, AT(vit.patch), ALWAYS, VIT},
     {"encoder.grid", INTEGER, 2, 1, 1024, NULL, AT(vit.grid_h), ALWAYS, VIT},
     {"encoder.dim", INTEGER, 1, 1, 8192, NULL, AT(vit.dim), ALWAYS, VIT},
@@ -89,6 +90,18 @@ static const struct key KEYS[] = {
     {"encoder.side", INTEGER, 1, 1, 64, NULL, AT(levit.grid), ALWAYS, LEVIT},
     {"encoder.key_dim", INTEGER, 1, 1, 256, NULL, AT(levit.key_dim), ALWAYS, LEVIT},
     {"encoder.subsample_heads", INTEGER, FM_LEVIT_STAGES - 1, 1, 256, NULL, AT(levit.sub_heads), ALWAYS, LEVIT},
+    {"encoder.stem_layers", INTEGER, FM_NEXTVIT_STEM, 1, 8192, NULL, AT(nextvit.stem), ALWAYS, NEXTVIT},
+    {"encoder.head_dim", INTEGER, 1, 1, 8192, NULL, AT(nextvit.head_dim), ALWAYS, NEXTVIT},
+    {"encoder.conv_blocks", INTEGER, FM_NEXTVIT_STAGES, 1, FM_NEXTVIT_BLOCKS / FM_NEXTVIT_STAGES, NULL,
+     AT(nextvit.blocks), ALWAYS, NEXTVIT},
+    {"encoder.conv_channels", INTEGER, FM_NEXTVIT_STAGES, 1, 8192, NULL, AT(nextvit.channels), ALWAYS, NEXTVIT},
+    {"encoder.conv_hidden", INTEGER, FM_NEXTVIT_STAGES, 1, 65536, NULL, AT(nextvit.hidden), ALWAYS, NEXTVIT},
+    {"encoder.mixed_period", INTEGER, FM_NEXTVIT_STAGES, 0, FM_NEXTVIT_BLOCKS, NULL, AT(nextvit.period), ALWAYS,
+     NEXTVIT},
+    {"encoder.mixed_channels", INTEGER, FM_NEXTVIT_STAGES, 0, 8192, NULL, AT(nextvit.mixed), ALWAYS, NEXTVIT},
+    {"encoder.mixed_attention", INTEGER, FM_NEXTVIT_STAGES, 0, 8192, NULL, AT(nextvit.attention), ALWAYS, NEXTVIT},
+    {"encoder.mixed_hidden", INTEGER, FM_NEXTVIT_STAGES, 0, 65536, NULL, AT(nextvit.mixed_hidden), ALWAYS, NEXTVIT},
+    {"encoder.mixed_pool", INTEGER, FM_NEXTVIT_STAGES, 1, 16, NULL, AT(nextvit.pool), ALWAYS, NEXTVIT},
     {"reassemble.readout", CHOICE, 1, 0, 0, "ignore add project", AT(dpt.readout)},
     {"reassemble.channels", INTEGER, FM_TAPS, 1, 8192, NULL, AT(dpt.channels)},
     {"fusion.levels", INTEGER, 1, 1, FM_TAPS, NULL, AT(dpt.levels), OPTIONAL},

@@ -100,6 +100,7 @@ static const struct fm_encoder *const ENCODERS[FM_ENCODERS] = {
     [FM_ENCODER_CONVNET] = &fm_encoder_convnet,
     [FM_ENCODER_SWIN] = &fm_encoder_swin,
     [FM_ENCODER_LEVIT] = &fm_encoder_levit,
+    [FM_ENCODER_NEXTVIT] = &fm_encoder_nextvit,
 };
 
 const struct fm_encoder *fm_encoder_of(const struct fm_config *config)

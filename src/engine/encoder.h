@@ -28,7 +28,8 @@ struct fm_encoder {
                     const float *input, int height, int width, struct fm_tap taps[FM_TAPS]);
 };
 
-extern const struct fm_encoder fm_encoder_convnet, fm_encoder_swin, fm_encoder_levit; /* bind_NAME.c */
+extern const struct fm_encoder fm_encoder_convnet, fm_encoder_swin, fm_encoder_levit,
+    fm_encoder_nextvit; /* bind_NAME.c */
 
 /* n structs of `size` bytes for model->owned, all 0, or NULL after a failure. */
 void *fm_encoder_blocks(fathom_model *model, int n, size_t size, fathom_error *err);

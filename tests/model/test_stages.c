@@ -201,5 +201,6 @@ Test(stages, midas_large) { run_pyramid("tiny_midas_large", 30); }
 Test(stages, swin2) { run_pyramid("tiny_swin2", 10); }
 Test(stages, swin) { run_pyramid("tiny_swin", 10); }
 Test(stages, levit) { run_pyramid("tiny_levit", 8); }
+Test(stages, next) { run_pyramid("tiny_next", 30); }
 Test(stages, v2_int8) { run_quantised("tiny_v2_int8"); }
 Test(stages, swiglu_int8) { run_quantised("tiny_swiglu_int8"); }
