@@ -255,11 +255,25 @@ def hub_config(model):
         raise CheckpointError(f"{name} could not be read as JSON ({error}); repair or remove it") from error
 
 
+def hub_taps(model):
+    """0-based, from config.json: DPT counts blocks from 0, a backbone of its own from 1 (the embeddings are 0)."""
+    config = hub_config(model)
+    backbone = config.get("backbone_config") or {}
+    own = Naming(model.shapes).root == "backbone"
+    told = backbone.get("out_indices") if own else config.get("backbone_out_indices")
+    if own and not told:
+        told = [str(name).removeprefix("stage") for name in backbone.get("out_features") or ()]
+    try:
+        return tuple(int(index) - own for index in told) if told else None
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"config.json: out_indices {told!r} are not four numbers") from error
+
+
 def find_heads(model, heads):
     """By option, config.json, or what is published for the encoder's width."""
     dim = model.sizes["D"]
     config = hub_config(model)
-    told = config.get("backbone_config") if isinstance(config.get("backbone_config"), dict) else config
+    told = (config.get("backbone_config") or {}) if Naming(model.shapes).root == "backbone" else config
     heads = model.options.heads or heads or told.get("num_attention_heads")
     heads = heads or (dim // 64 if dim % 64 == 0 else None)
     if type(heads) is not int or heads < 1 or dim % heads:
@@ -271,7 +285,7 @@ def find_heads(model, heads):
 def find_taps(model, number, first):
     """first: 0, or 2 where two taps are stages of the stem."""
     published = ENCODERS.get((model.sizes["D"], number), {}).get("taps")
-    taps = model.options.taps or published or tuple(number * (k + 1) // 4 - 1 for k in range(LEVELS))
+    taps = model.options.taps or hub_taps(model) or published or tuple(number * (k + 1) // 4 - 1 for k in range(LEVELS))
     if first:
         taps = (0, 1, *taps[first:])
     rising = all(a < b for a, b in zip(taps[first:], taps[first + 1:]))
@@ -373,7 +387,7 @@ def settle_beit(model):
 
 
 def settle_hybrid(model):
-    refuse_options(model, "heads", "taps", "metric")
+    refuse_options(model, "heads", "taps", "metric", "groups")
     number, sizes = block_count(model), model.sizes
     side = square_side(sizes["T"] - 1, "the position table without the class token")
     stages = [count(model.shapes, rf"{STAGES}{s}\.(?:blocks|layers)\.(\d+)\.") for s in range(3)]

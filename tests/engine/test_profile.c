@@ -132,7 +132,8 @@ Test(profile, network_and_stem)
 Test(profile, changes_nothing)
 {
     static const char *const files[] = {"tiny_v2.fathom", "tiny_v1.fathom", "tiny_v2_giant.fathom",
-                                        "tiny_v2_metric.fathom", "tiny_stem.fathom"};
+                                        "tiny_v2_metric.fathom", "tiny_stem.fathom",
+                                        "tiny_dpt_hybrid.fathom", "tiny_beit.fathom"};
     fathom_image image = random_image();
     for (size_t f = 0; f < sizeof files / sizeof *files; f++) {
         fathom_model *model = open_model(files[f]);

@@ -54,7 +54,7 @@ static void run_grid(const fathom_model *model, struct check *check, fathom_gemm
     fathom_session *session;
     fathom_model_get_info(model, &info);
     cr_assert_eq(sscanf(check->grid, "%dx%d", &gh, &gw), 2);
-    const int h = gh * info.input_multiple, w = gw * info.input_multiple; /* of one patch here */
+    const int h = gh * info.input_multiple, w = gw * info.input_multiple;
     int net_w = 0, net_h = 0, size = h < w ? h : w; /* the shorter side, but where a rule aims at the longer */
     if (fathom_model_network_size(model, w, h, size, &net_w, &net_h, NULL) || net_w != w || net_h != h)
         size = h + w - size;
@@ -196,11 +196,14 @@ Test(stages, v2) { run_model("tiny_v2"); }
 Test(stages, v2_metric) { run_model("tiny_v2_metric"); }
 Test(stages, v2_giant) { run_model("tiny_v2_giant"); }
 Test(stages, stem) { run_model("tiny_stem"); }
-Test(stages, midas_small) { run_pyramid("tiny_midas_small", 30); }
-Test(stages, midas_large) { run_pyramid("tiny_midas_large", 30); }
-Test(stages, swin2) { run_pyramid("tiny_swin2", 10); }
-Test(stages, swin) { run_pyramid("tiny_swin", 10); }
-Test(stages, levit) { run_pyramid("tiny_levit", 8); }
-Test(stages, next) { run_pyramid("tiny_next", 30); }
+Test(stages, dpt_large) { run_model("tiny_dpt_large"); }
+Test(stages, dpt_hybrid) { run_model("tiny_dpt_hybrid"); }
+Test(stages, beit) { run_model("tiny_beit"); }
+Test(stages, midas_small) { run_pyramid("tiny_midas_small", 12); }
+Test(stages, midas_large) { run_pyramid("tiny_midas_large", 12); }
+Test(stages, swin2) { run_pyramid("tiny_swin2", 9); }
+Test(stages, swin) { run_pyramid("tiny_swin", 9); }
+Test(stages, levit) { run_pyramid("tiny_levit", 7); }
+Test(stages, next) { run_pyramid("tiny_next", 12); }
 Test(stages, v2_int8) { run_quantised("tiny_v2_int8"); }
 Test(stages, swiglu_int8) { run_quantised("tiny_swiglu_int8"); }
