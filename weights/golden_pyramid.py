@@ -3,15 +3,11 @@
 batch norms, which go through convert.py; the goldens are what reference_pyramid.py makes of the checkpoint as it
 is. So they see folding, sorting and the making of tables too.
 """
-import argparse
-import hashlib
 import os
 
 import numpy as np
-import torch
 
 import convert
-import reference_pyramid
 
 # cases: sizes of the input in multiples of 32, rows x columns. options: of the reference. Widths are odd where
 # the architecture allows it.
@@ -21,7 +17,7 @@ MODELS = {
         "channels": (3, 4, 5, 6, 7, 9, 10), "blocks": (1, 2, 2, 2, 1, 2, 1), "kernels": (3, 3, 5, 3, 5, 5, 3),
         "expand": 3, "fusion": 2, "mid": 3, "head": 5},
     "tiny_midas_large": {
-        "kind": "large", "seed": 20201102, "cases": ((1, 1), (2, 1)), "stem": 5,
+        "kind": "large", "seed": 20201102, "cases": ((2, 1),), "stem": 5,
         "channels": (8, 12, 16, 20), "blocks": (2, 1, 2, 1), "groups": 4, "fusion": 5, "mid": 4, "head": 3},
     "tiny_swin2": {
         "kind": "swin", "seed": 20221224, "cases": ((1, 1),), "width": 4, "blocks": (2, 1, 2, 1), "heads": (2, 1, 2, 4),
@@ -33,7 +29,7 @@ MODELS = {
         "kind": "levit", "seed": 20221226, "cases": ((3, 3),), "dims": (8, 10, 12), "heads": (2, 3, 1), "key": 3,
         "fusion": 4, "transposed": (5, 3), "mid": 3, "head": 4},
     "tiny_next": {
-        "kind": "next", "seed": 20221227, "cases": ((1, 1), (1, 2)), "stem": (4, 3, 4, 5), "group": 2,
+        "kind": "next", "seed": 20221227, "cases": ((1, 2),), "stem": (4, 3, 4, 5), "group": 2,
         "stages": (((6, 0), (6, 0)), ((4, 0), (8, 6)), ((6, 0), (6, 0), (10, 8), (6, 0), (6, 0), (10, 8)),
                    ((8, 0), (12, 8))),
         "fusion": 5, "mid": 4, "head": 3, "options": {"taps": (1, 3, 9, 11)}},
@@ -206,17 +202,20 @@ def draw(name, shape, generator):
     return values.astype("<f4")
 
 
-def make_checkpoint(spec):
-    """Names -> float32 tensors, and inputs by case."""
+def draw_checkpoint(spec):
+    """Names -> float32 tensors, and inputs by case; the last layer not placed yet."""
     generator = np.random.Generator(np.random.PCG64(spec["seed"]))
     weights = {name: draw(name, shape, generator) for name, shape in SHAPES[spec["kind"]](spec).items()}
     inputs = {f"{h}x{w}": generator.standard_normal((3, 32 * h, 32 * w)).astype("<f2").astype("<f4")
               for h, w in spec["cases"]}
-    place_output(spec, weights, inputs)
     return weights, inputs
 
 
 def run(spec, weights, image):
+    """Stages in float64. PyTorch is not needed for the rest."""
+    import torch
+
+    import reference_pyramid
     double = {name: torch.from_numpy(values).double() for name, values in weights.items()}
     return reference_pyramid.forward(spec["kind"], double, torch.from_numpy(image).double(), **spec.get("options", {}))
 
@@ -225,18 +224,20 @@ def place_output(spec, weights, inputs):
     """So that the last ReLU cuts a tenth of the pixels."""
     name = "scratch.output_conv.4."
     weights[name + "bias"][:] = 1e6  # far from the ReLU
-    raw = torch.cat([run(spec, weights, image)["head"].flatten() for image in inputs.values()]).numpy() - 1e6
+    raw = np.concatenate([run(spec, weights, image)["head"].numpy().ravel() for image in inputs.values()]) - 1e6
     weights[name + "weight"] = (weights[name + "weight"] / max(raw.std(), 1e-6)).astype("<f4")
     weights[name + "bias"][:] = -np.quantile(raw / max(raw.std(), 1e-6), 0.1)
 
 
 def save_checkpoint(path, weights):
+    import torch
     torch.save({name: torch.from_numpy(values) for name, values in weights.items()}, path)
 
 
 def write_model(name, spec, folder, stamp, write_tensors):
     """NAME.fathom by the converter, and NAME.golden."""
-    weights, inputs = make_checkpoint(spec)
+    weights, inputs = draw_checkpoint(spec)
+    place_output(spec, weights, inputs)
     checkpoint, path = os.path.join(folder, name + ".pt"), os.path.join(folder, name + ".fathom")
     save_checkpoint(checkpoint, weights)
     converted = convert.main([checkpoint, "-o", path, "--quiet", "--name", name, "--licence", "MIT"])
@@ -257,8 +258,3 @@ def write_model(name, spec, folder, stamp, write_tensors):
     write_tensors(os.path.join(folder, name + ".golden"),
                   stamp(model=name + ".fathom", model_sha256=convert.file_sha256(path), seed=spec["seed"],
                         cases=",".join(inputs)), tensors)
-
-
-def write_all(folder, stamp, write_tensors):
-    for name, spec in MODELS.items():
-        write_model(name, spec, folder, stamp, write_tensors)

@@ -7,7 +7,7 @@ how wide, and the kernels are in the shapes.
 from architectures import Architecture, any_starts, count, refuse_options
 from midas_vit import LEVELS, scratch
 from pickle_reader import CheckpointError
-from sources import folded
+from sources import folded, reading
 
 MAX_RUNS = 8
 # (names in the checkpoint, stride); the taps are the last runs of layer1 to layer4
@@ -44,7 +44,7 @@ def small_sources(names):
             rows += folded(row + "project", (f"R{r}", middle, 1, 1), "conv1",
                            part + ("conv_pwl" if expands else "conv_pw"), part + next(norms), SMALL_EPS)
             before = f"R{r}"
-    return rows + scratch(expand=True)
+    return rows + reading([f"R{r}" for r in SMALL_TAPS], scratch(expand=True))
 
 
 def large_sources(names):
@@ -62,14 +62,14 @@ def large_sources(names):
                 rows += folded(row + "shortcut", (f"R{r}", before, 1, 1), "conv1", part + "downsample.0",
                                part + "downsample.1", LARGE_EPS)
             before = f"R{r}"
-    return rows + scratch(out_conv=False)
+    return rows + reading([f"R{r}" for r in LARGE_TAPS], scratch(out_conv=False))
 
 
 def padded(values):
     return ",".join(map(str, [*values, *[0] * (MAX_RUNS - len(values))]))
 
 
-def common_config(model, runs, blocks, size, own):
+def common_config(model, runs, taps, blocks, size, own):
     sizes = model.sizes
     channels = [sizes[f"R{r}"] for r in range(len(runs))]
     return {
@@ -77,9 +77,9 @@ def common_config(model, runs, blocks, size, own):
         "input.mean": "0.485,0.456,0.406", "input.std": "0.229,0.224,0.225",
         "encoder.type": "convnet", "encoder.stem_kernel": sizes["K"], "encoder.stem_width": sizes["S"],
         "encoder.run_blocks": padded(blocks), "encoder.run_strides": padded([stride for _, stride in runs]),
-        "encoder.run_channels": padded(channels), **own,
+        "encoder.run_channels": padded(channels), "encoder.run_taps": ",".join(map(str, taps)), **own,
         "reassemble.readout": "ignore",
-        "reassemble.channels": ",".join(str(sizes[f"C{k}"]) for k in range(LEVELS)),
+        "reassemble.channels": ",".join(str(channels[r]) for r in taps),
         "head.mid_channels": sizes["G"], "head.channels": sizes["H"], "head.upsample": "input",
         "head.align": "edges", "head.activation": "relu",
         "output.kind": "relative_inverse", "output.max_depth": 1, "output.resize": "bicubic",
@@ -112,11 +112,11 @@ def settle_small(model):
         raise CheckpointError(f"the decoder's levels have {fusion} channels; each should have twice the finer one's")
     name_model(model, "MiDaS v2.1 small", (channels, tuple(blocks)) == (SMALL_CHANNELS, SMALL_BLOCKS)
                and fusion[0] == 64)
-    model.config = common_config(model, SMALL, blocks, 256, {
+    model.config = common_config(model, SMALL, SMALL_TAPS, blocks, 256, {
         "encoder.block": "inverted", "encoder.stem_pool": 0, "encoder.groups": 1,
         "encoder.run_kernels": padded([sizes[f"K{r}"] for r in range(len(SMALL))]),
         "encoder.run_expand": padded([expansion(model, r, channels) for r in range(len(SMALL))]),
-        "encoder.run_taps": ",".join(map(str, SMALL_TAPS)), "fusion.channels": fusion[0], "fusion.expand": 1})
+        "fusion.channels": fusion[0], "fusion.expand": 1})
 
 
 def settle_large(model):
@@ -130,11 +130,11 @@ def settle_large(model):
         raise CheckpointError("the stages of the ResNeXt differ in groups or in the width of their blocks")
     name_model(model, "MiDaS v2.1 large", (channels, tuple(blocks)) == (LARGE_CHANNELS, LARGE_BLOCKS)
                and sizes["F"] == 256)
-    model.config = common_config(model, LARGE, blocks, 384, {
+    model.config = common_config(model, LARGE, LARGE_TAPS, blocks, 384, {
         "encoder.block": "bottleneck", "encoder.stem_pool": 1, "encoder.groups": int(groups.pop()),
         "encoder.run_kernels": padded([3] * len(LARGE)),
         "encoder.run_expand": padded([int(min(expand))] * len(LARGE)),
-        "encoder.run_taps": ",".join(map(str, LARGE_TAPS)), "fusion.channels": sizes["F"],
+        "fusion.channels": sizes["F"],
         "fusion.skip": "positive", "fusion.out_conv": "none"})
 
 

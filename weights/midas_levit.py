@@ -9,7 +9,7 @@ import numpy as np
 from architectures import Architecture, any_starts, refuse_options
 from midas_vit import scratch
 from pickle_reader import CheckpointError
-from sources import Source, folded
+from sources import Source, folded, reading
 
 LEVELS, EPS = 3, 1e-5
 PAIRS = 4               # of attention and MLP in a stage
@@ -116,7 +116,7 @@ def levit_sources(shapes):
             rows += subsample(shapes, s, index)
             index += 2
     rows += transposed(0, "T0", "F") + transposed(1, "T1", "T0")
-    decoder = scratch(levels=LEVELS)
+    decoder = reading([f"D{s}" for s in range(LEVELS)], scratch(levels=LEVELS))
     head = [row for row in decoder if row.name == "depth_head.scratch.output_conv1.weight"][0]
     at = decoder.index(head)  # it reads what the transposed convolutions make
     shape = ("G", "T1", 3, 3)
@@ -151,7 +151,7 @@ def settle(model):
         "encoder.dim_blocks": joined(KEPT), "encoder.dim_taps": joined(TAPS), "encoder.side": side,
         "encoder.key_dim": key, "encoder.subsample_heads": joined(sub_heads),
         "reassemble.readout": "ignore",
-        "reassemble.channels": joined([*(sizes[f"C{k}"] for k in range(LEVELS)), 1]),
+        "reassemble.channels": joined([*dims, 1]),
         "fusion.levels": LEVELS, "fusion.channels": sizes["F"],
         "head.transposed": joined((sizes["T0"], sizes["T1"])),
         "head.mid_channels": sizes["G"], "head.channels": sizes["H"], "head.upsample": "input",

@@ -9,7 +9,7 @@ import numpy as np
 from architectures import Architecture, any_starts, count, refuse_options
 from midas_vit import decoder_config, scratch
 from pickle_reader import CheckpointError
-from sources import Source, folded, same, with_bias
+from sources import Source, folded, reading, same, with_bias
 
 EPS, STAGES = 1e-5, 4
 STEM = 4
@@ -123,7 +123,11 @@ def next_sources(shapes):
             names = {"out": f"{kind}{s}", "hidden": f"{kind}H{s}", "attention": f"A{s}", "rest": f"R{s}"}
             rows += block_sources(f"pretrained.stages.{s}.{i}.", feature, before, names)
             before = names["out"]
-    return rows + scratch()
+    return rows + reading(tap_symbols(stages_of(shapes)), scratch())
+
+
+def tap_symbols(stages):
+    return [f"{'M' if features[-1].mixed else 'N'}{s}" for s, features in enumerate(stages)]
 
 
 def period_of(features):
@@ -158,7 +162,7 @@ def settle(model):
         "encoder.mixed_period": ",".join(str(period_of(features)) for features in stages),
         "encoder.mixed_channels": listed("M"), "encoder.mixed_attention": listed("A"),
         "encoder.mixed_hidden": listed("MH"), "encoder.mixed_pool": ",".join(map(str, POOLS)),
-        **decoder_config(sizes, "ignore"),
+        **decoder_config({**sizes, **{f"C{s}": sizes[symbol] for s, symbol in enumerate(tap_symbols(stages))}}, "ignore"),
         "output.kind": "relative_inverse", "output.max_depth": 1, "output.resize": "bicubic",
     }
 

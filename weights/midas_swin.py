@@ -14,7 +14,7 @@ import numpy as np
 from architectures import Architecture, any_starts, count, refuse_options
 from midas_vit import decoder_config, hub_config, scratch
 from pickle_reader import CheckpointError
-from sources import Source, same, stacked, with_bias
+from sources import Source, reading, same, stacked, with_bias
 
 STAGES, FFN_RATIO = 4, 4
 # by version, width and blocks
@@ -129,7 +129,7 @@ def qkv(naming, row, attn, dim):
     """V2 has no bias of k; Hugging Face has three layers."""
     three = [naming(attn) + part for part in ("query", "key", "value")]
     if naming.hub:
-        weight = stacked(row + "qkv.weight", (3 * dim, dim), "same", [name + ".weight" for name in three])
+        weight = stacked(row + "qkv.weight", ((3, dim), dim), "same", [name + ".weight" for name in three])
         biases = [three[0] + ".bias", three[2] + ".bias"]
     else:
         weight = same(row + "qkv.weight", (3 * dim, dim), "same", attn + "qkv.weight")
@@ -172,8 +172,11 @@ def encoder_sources(naming, shape):
 
 
 def swin_sources(shapes):
-    naming = Naming(shapes)
-    return encoder_sources(naming, Shape(shapes)) + scratch(naming)
+    return all_sources(Naming(shapes), Shape(shapes))
+
+
+def all_sources(naming, shape):
+    return encoder_sources(naming, shape) + reading([shape.width << s for s in range(STAGES)], scratch(naming))
 
 
 def settle(model):
@@ -184,8 +187,7 @@ def settle(model):
         raise CheckpointError("neither an attention mask nor a config.json tells the size of the windows, and no "
                               "model of this size is published")
     if config:  # with what it says about windows
-        naming = Naming(model.shapes)
-        model.sources = encoder_sources(naming, shape) + scratch(naming)
+        model.sources = all_sources(Naming(model.shapes), shape)
         model.evidence.append("config.json")
     published = bool(shape.known) and sizes["F"] == 256
     model.title = shape.known.get("title", "Swin2" if shape.version == "v2" else "Swin") + (
@@ -201,7 +203,7 @@ def settle(model):
         "encoder.type": "swin", "encoder.version": shape.version, "encoder.width": shape.width,
         "encoder.stage_blocks": joined(shape.blocks), "encoder.stage_heads": joined(shape.heads),
         "encoder.stage_windows": joined(shape.windows), "encoder.ffn_ratio": FFN_RATIO,
-        **decoder_config(sizes, "ignore"),
+        **decoder_config({**sizes, **{f"C{s}": shape.width << s for s in range(STAGES)}}, "ignore"),
         "output.kind": "relative_inverse", "output.max_depth": 1, "output.resize": "bicubic",
     }
 

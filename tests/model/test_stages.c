@@ -200,10 +200,10 @@ Test(stages, dpt_large) { run_model("tiny_dpt_large"); }
 Test(stages, dpt_hybrid) { run_model("tiny_dpt_hybrid"); }
 Test(stages, beit) { run_model("tiny_beit"); }
 Test(stages, midas_small) { run_pyramid("tiny_midas_small", 12); }
-Test(stages, midas_large) { run_pyramid("tiny_midas_large", 12); }
+Test(stages, midas_large) { run_pyramid("tiny_midas_large", 9); }
 Test(stages, swin2) { run_pyramid("tiny_swin2", 9); }
 Test(stages, swin) { run_pyramid("tiny_swin", 9); }
 Test(stages, levit) { run_pyramid("tiny_levit", 7); }
-Test(stages, next) { run_pyramid("tiny_next", 12); }
+Test(stages, next) { run_pyramid("tiny_next", 9); }
 Test(stages, v2_int8) { run_quantised("tiny_v2_int8"); }
 Test(stages, swiglu_int8) { run_quantised("tiny_swiglu_int8"); }
