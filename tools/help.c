@@ -10,7 +10,7 @@
 #include "default_model.h"
 #include "message.h"
 
-const char help_commands[] = "depth info diff merge bench help";
+const char help_commands[] = "depth info diff merge models bench help";
 
 static const char general[] =
     "fathom - depth maps from pictures, on CPUs\n"
@@ -20,6 +20,7 @@ static const char general[] =
     "       fathom info FILE [options]                            what is in a model or a map\n"
     "       fathom diff A B [options]                             how far map B is from map A\n"
     "       fathom merge MANIFEST... [-o OUT] [options]           one manifest of several, and its gaps\n"
+    "       fathom models [NAME]                                  which models there are, where from\n"
     "       fathom bench [-m MODEL] [options]                     how fast it runs here, and why\n"
     "       fathom help [COMMAND|formats]                         this, all about a command, or what\n"
     "                                                             this build reads and writes\n"
@@ -185,7 +186,19 @@ static const char bench_text[] =
     "          fathom bench -m vits.fathom --size 518x686 --precision bf16 --threads 1\n"
     "          fathom bench -m vits.fathom --throughput\n";
 
-static const char help_text[] = "usage: fathom help [depth|info|diff|merge|bench|formats]\n"
+static const char models_text[] =
+    "usage: fathom models [NAME] [--json]\n"
+    "\n"
+    "Lists the models that fathom runs, with what they are good for and their licences; with a name,\n"
+    "that one: what it takes, where its official checkpoint is, and the commands that get and convert\n"
+    "it. Nothing is downloaded: tools/fetch_model.py does that.\n"
+    "\n"
+    "      --json           a line for each, or for that one\n"
+    "\n"
+    "examples: fathom models\n"
+    "          fathom models dpt_swin2_tiny_256\n";
+
+static const char help_text[] = "usage: fathom help [depth|info|diff|merge|models|bench|formats]\n"
                                 "\n"
                                 "example: fathom help depth\n";
 
@@ -196,6 +209,7 @@ static const struct {
     {"info", info_text, "", ""},
     {"diff", diff_text, "", ""},
     {"merge", merge_text, "", ""},
+    {"models", models_text, "", ""},
     {"bench", bench_text, "", ""},
     {"help", help_text, "", ""},
 };
@@ -256,6 +270,7 @@ void help_usage(void)
           "       fathom info FILE [options]\n"
           "       fathom diff A B [options]\n"
           "       fathom merge MANIFEST... [-o OUT] [options]\n"
+          "       fathom models [NAME]\n"
           "       fathom bench [-m MODEL] [options]\n"
           "       fathom help [COMMAND]\n",
           stderr);

@@ -7,7 +7,7 @@ from media import ppm
 def test_help_and_version():
     for arguments in (["help"], ["--help"], ["-h"]):
         expect(b"exit codes" in fathom(*arguments).quiet().out)
-    for command in ("depth", "info", "diff", "merge", "bench", "help"):
+    for command in ("depth", "info", "diff", "merge", "models", "bench", "help"):
         text = fathom("help", command).quiet().out.decode()
         text, _, path = text.partition("\ndefault model: ")  # as long as it is
         expect("example" in text and max(map(len, text.split("\n"))) < 100, text)
