@@ -7,12 +7,14 @@
 
 #include "kernels/cpu.h"
 #include "ops/blas.h"
+#include "ops/packs.h"
 
 struct fathom_session {
     const fathom_model *model; /* borrowed */
     struct fm_context context;
     struct fm_arena arena;
-    size_t planned;
+    struct fm_packs packs;
+    size_t planned; /* bytes of both */
     int size; /* as asked for, 0: the model's */
     int net_width, net_height;
     struct fm_profile profile; /* its table in the arena */
@@ -85,23 +87,33 @@ static fathom_status lay_out(struct fathom_session *s, fathom_error *err)
     return FATHOM_OK;
 }
 
+static fathom_status count(struct fathom_session *s, fathom_error *err)
+{
+    fm_arena_init_counting(&s->arena);
+    fm_arena_init_counting(&s->packs.arena);
+    s->packs.count = 0;
+    return lay_out(s, err);
+}
+
 /* The dry run: s->planned. */
 static fathom_status plan(struct fathom_session *s, fathom_error *err)
 {
     s->context.arena = &s->arena;
     s->context.dry = true;
-    fm_arena_init_counting(&s->arena);
-    FM_TRY(lay_out(s, err));
+    s->context.packs = &s->packs;
+    FM_TRY(count(s, err));
     if (s->context.profile) { /* once more, now that the number of parts is known */
         s->profile.capacity = s->profile.count;
-        fm_arena_init_counting(&s->arena);
-        FM_TRY(lay_out(s, err));
+        FM_TRY(count(s, err));
         s->profile.count = 0;
     }
-    if (s->arena.overflow)
+    s->packs.capacity = s->packs.count;
+    s->packs.count = 0;
+    fm_arena_alloc(&s->packs.arena, s->packs.capacity, sizeof *s->packs.table);
+    if (s->arena.overflow || s->packs.arena.overflow)
         return fm_fail(err, FATHOM_E_TOO_LARGE, "a network input of %dx%d needs more memory than "
                        "can be addressed; use a smaller size", s->net_width, s->net_height);
-    s->planned = s->arena.high_water;
+    s->planned = s->arena.high_water + s->packs.arena.high_water;
     s->context.dry = false;
     return FATHOM_OK;
 }
@@ -109,7 +121,12 @@ static fathom_status plan(struct fathom_session *s, fathom_error *err)
 static fathom_status plan_and_allocate(struct fathom_session *s, fathom_error *err)
 {
     FM_TRY(plan(s, err));
-    FM_TRY(fm_arena_init(&s->arena, s->planned, err));
+    const size_t packs = s->packs.arena.high_water;
+    s->packs.arena = (struct fm_arena){0};
+    FM_TRY(fm_arena_init(&s->arena, s->planned - packs, err));
+    FM_TRY(fm_arena_init(&s->packs.arena, packs, err));
+    s->packs.table = fm_arena_alloc(&s->packs.arena, s->packs.capacity, sizeof *s->packs.table);
+    s->packs.file = &s->model->container.file;
     return lay_out(s, err);
 }
 
@@ -212,6 +229,7 @@ void fathom_session_destroy(fathom_session **session)
     if (!session || !*session) return;
     fm_team_destroy(&(*session)->context.team);
     fm_arena_destroy(&(*session)->arena);
+    fm_arena_destroy(&(*session)->packs.arena);
     free(*session);
     *session = NULL;
 }
@@ -227,7 +245,7 @@ void fathom_session_get_info(const fathom_session *session, fathom_session_info 
                      : session->context.bf16          ? FATHOM_PRECISION_BF16
                                                       : FATHOM_PRECISION_F32,
         .planned_bytes = session->planned,
-        .used_bytes = session->arena.high_water,
+        .used_bytes = session->arena.high_water + session->packs.arena.high_water,
     };
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * 3x3 convolutions in groups of channels: for each group a product of nine segments, as in conv.c, on the
  * channels of the group alone. */
+#include "ops/packs.h"
 #include "ops/spatial.h"
 
 #include <string.h>
@@ -80,14 +81,18 @@ void fm_conv_grouped(struct fm_context *context, const struct fm_weights *w, int
     };
     float *zeros = fm_arena_alloc(context->arena, (size_t)x->c, sizeof(float));
     t.one = fm_packed_size(t.k, t.columns, w->in);
-    t.packed = fm_arena_alloc(context->arena, (size_t)groups * t.one, sizeof(float));
+    const bool keep = t.m <= FM_KEEP_ROWS;
+    bool ready = false;
+    t.packed = keep ? fm_pack_get(context, w, (size_t)groups * t.one * sizeof(float), &ready)
+                    : fm_arena_alloc(context->arena, (size_t)groups * t.one, sizeof(float));
     t.pixels = (struct fm_pixels){x->data, zeros, x->h, x->w, x->c, stride, y->w};
     fm_count(context, FM_UNIT_F32, 2.0 * t.m * w->out * w->in,
              (double)(fm_feature_size(x) + fm_feature_size(y)) * sizeof(float) +
                  (double)w->out * w->in * (double)fm_dtype_size(w->type));
     if (!context->dry) {
         memset(zeros, 0, (size_t)x->c * sizeof(float));
-        fm_parallel_for(context, (size_t)groups, pack_task, &t);
+        if (!ready) fm_parallel_for(context, (size_t)groups, pack_task, &t);
+        if (keep) fm_pack_done(context, w);
         fm_parallel_for(context, (size_t)((t.m + BLOCK - 1) / BLOCK) * (size_t)((groups + GROUPS - 1) / GROUPS),
                         grouped_task, &t);
     }
