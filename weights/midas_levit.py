@@ -83,22 +83,19 @@ def subsample(shapes, s, index):
 
 
 def transposed(i, out, channels):
-    """A transposed 3x3 convolution of stride 2, padding 1, output padding 1 as a 2x2 one to four pixels: pixel
-    (2y + i, 2x + j) takes input (y + a, x + b) by the kernel's place (i + 1 - 2a, j + 1 - 2b), where it has one."""
+    """A transposed 3x3 convolution of stride 2, padding 1, output padding 1: pixel (2y + i, 2x + j) takes input
+    (y + a, x + b), a <= i, b <= j, by the kernel's place (i + 1 - 2a, j + 1 - 2b). Four matrices, for i, j in order,
+    rows of each [out][places][in]."""
     name, part = f"depth_head.scratch.stem_transpose.{i}", f"scratch.stem_transpose.{2 * i}"
     weight, bias = folded(name, (channels, out, 3, 3), "conv3", part + ".c", part + ".bn", EPS, axis=1)
 
     def make(*values):
         kernel = weight.make(*values)  # [in, out, 3, 3]
-        four = np.zeros((2, 2, kernel.shape[1], kernel.shape[0], 2, 2), "<f4")
-        for i, j, a, b in np.ndindex(2, 2, 2, 2):
-            y, x = i + 1 - 2 * a, j + 1 - 2 * b
-            if min(y, x) >= 0:
-                four[i, j, :, :, a, b] = kernel[:, :, y, x].T
-        return four.reshape(-1, *four.shape[3:])
+        corners = [np.stack([kernel[:, :, i + 1 - 2 * a, j + 1 - 2 * b].T for a, b in np.ndindex(i + 1, j + 1)], 1)
+                   for i, j in np.ndindex(2, 2)]
+        return np.concatenate([corner.reshape(-1, len(kernel)) for corner in corners])
 
-    return [weight._replace(shape=((4, out), channels, 2, 2), make=make),
-            bias._replace(shape=((4, out),), make=lambda *values: np.tile(bias.make(*values), 4))]
+    return [weight._replace(shape=((9, out), channels), layout="same", make=make), bias]
 
 
 def levit_sources(shapes):

@@ -62,7 +62,7 @@ struct fm_dpt {
     struct fm_weights up4, up2, down;   /* resize_layers 0 (deconv 4), 1 (deconv 2), 3 (3x3 / 2) */
     struct fm_weights rn[FM_TAPS];      /* 3x3, Ck -> F, no bias */
     struct fm_fusion fusion[FM_TAPS];   /* 0 is the finest: refinenet1 */
-    struct fm_weights transposed[FM_TRANSPOSED]; /* [4 * out, 2, 2, in], see fm_conv_transposed */
+    struct fm_weights transposed[FM_TRANSPOSED]; /* [9 * out, in], see fm_conv_transposed */
     struct fm_weights conv1, conv2;     /* output_conv1, output_conv2.0 */
     struct fm_weights conv3;            /* output_conv2.2, 1x1 to one channel */
 };

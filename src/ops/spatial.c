@@ -49,8 +49,28 @@ void fm_depthwise(struct fm_context *context, const struct fm_weights *w, const 
 
 /* ---- four pixels for one ------------------------------------------------------------------------ */
 
+/* What one of the four pixels is made of. */
+struct corner {
+    const struct fm_feature *x;
+    const float *zeros;
+    int down, right; /* 1: also of the pixels below, of those to the right */
+};
+
+static void corner_rows(const void *source, int m0, int n, const float **a)
+{
+    const struct corner *c = source;
+    const int across = c->right + 1;
+    for (int i = 0; i < n; i++)
+        for (int s = 0; s < (c->down + 1) * across; s++) {
+            const int y = (m0 + i) / c->x->w + s / across, x = (m0 + i) % c->x->w + s % across;
+            a[s * FM_TILE_ROWS + i] =
+                y < c->x->h && x < c->x->w ? c->x->data + ((size_t)y * (size_t)c->x->w + (size_t)x) * (size_t)c->x->c
+                                           : c->zeros;
+        }
+}
+
 struct spread {
-    const float *from; /* [h][w][2][2][c] */
+    const float *from[4]; /* each [h][w][c] */
     struct fm_feature y;
 };
 
@@ -60,20 +80,35 @@ static void spread_task(void *arg, size_t row, int worker)
     (void)worker;
     const struct spread *t = arg;
     const size_t c = (size_t)t->y.c, w = (size_t)t->y.w / 2;
-    for (size_t x = 0; x < w; x++)
-        for (size_t i = 0; i < 2; i++)
-            memcpy(t->y.data + ((2 * row + i) * w + x) * 2 * c, t->from + ((row * w + x) * 2 + i) * 2 * c,
-                   2 * c * sizeof *t->from);
+    for (size_t p = 0; p < 4; p++)
+        for (size_t x = 0; x < w; x++)
+            memcpy(t->y.data + ((2 * row + p / 2) * 2 * w + 2 * x + p % 2) * c, t->from[p] + (row * w + x) * c,
+                   c * sizeof(float));
 }
 
 void fm_conv_transposed(struct fm_context *context, const struct fm_weights *w, const struct fm_feature *x,
                         enum fm_activation act, struct fm_feature *y)
 {
     const size_t mark = fm_arena_mark(context->arena);
-    struct fm_feature four = fm_feature_alloc(context, x->h, x->w, w->out);
-    const struct fm_epilogue ep = {.act = act};
-    fm_conv(context, w, (struct fm_window){2, 1, 0}, x, &four, &ep);
-    struct spread t = {four.data, *y};
+    const char *data = w->data;
+    float *zeros = fm_arena_alloc(context->arena, (size_t)x->c, sizeof(float));
+    struct spread t = {.y = *y};
+    if (!context->dry) memset(zeros, 0, (size_t)x->c * sizeof(float));
+    for (int p = 0; p < 4; p++) {
+        const struct corner corner = {x, zeros, p / 2, p % 2};
+        const int segments = (corner.down + 1) * (corner.right + 1);
+        const struct fm_weights part = {.data = data, .type = w->type, .out = w->out, .in = segments * x->c};
+        struct fm_feature map = fm_feature_alloc(context, x->h, x->w, w->out);
+        const struct fm_product product = {
+            .weights = &part, .source = &corner, .rows = corner_rows, .m = x->h * x->w, .segments = segments,
+            .c = map.data, .ep = {.bias = w->bias, .act = act},
+        };
+        fm_product_run(context, &product);
+        t.from[p] = map.data;
+        data += (size_t)part.out * (size_t)part.in * fm_dtype_size(w->type);
+    }
+    fm_count(context, FM_UNIT_F32, 2.0 * x->h * x->w * w->out * w->in,
+             (double)(fm_feature_size(x) + fm_feature_size(y)) * sizeof(float));
     if (!context->dry) fm_parallel_for(context, (size_t)x->h, spread_task, &t);
     fm_arena_release(context->arena, mark);
 }

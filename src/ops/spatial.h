@@ -16,9 +16,10 @@ void fm_depthwise(struct fm_context *context, const struct fm_weights *w, const 
 void fm_conv_grouped(struct fm_context *context, const struct fm_weights *w, int groups, const struct fm_feature *x,
                      int stride, enum fm_activation act, struct fm_feature *y);
 
-/* Transposed 3x3 convolution of stride 2, padding 1 and output padding 1: x [h][w][c] -> y [2h][2w][out]. Each
- * pixel of y takes part in 1, 2 or 4 pixels of x from its own on to the right and down, so W is that of a 2x2
- * convolution to four pixels [2][2][out][2][2][c], as a converter lays it out, bias [4 * out]. */
+/* Transposed 3x3 convolution of stride 2, padding 1 and output padding 1: x [h][w][c] -> y [2h][2w][out]. Pixel
+ * (2y + i, 2x + j) of y is made of the pixels (y..y + i, x..x + j) of x, so W is four matrices after one another,
+ * for i, j = 0, 0; 0, 1; 1, 0; 1, 1: [out][1][c], [out][2][c], [out][2][c], [out][4][c], 9 * out rows of c in all.
+ * w->out = out, w->in = 9 * c, bias [out]. */
 void fm_conv_transposed(struct fm_context *context, const struct fm_weights *w, const struct fm_feature *x,
                         enum fm_activation act, struct fm_feature *y);
 
