@@ -66,6 +66,21 @@ static void print_tensors(const struct weights *weights)
     }
 }
 
+/* What the model's size is the size of. */
+static const char *size_words(const struct weights *weights)
+{
+    static const char *const words[][2] = {
+        {"input.rule=lower_bound", "on the shorter side"},
+        {"input.rule=upper_bound", "on the longer side"},
+        {"input.rule=minimal", "on the side that changes least"},
+        {"input.rule=stretch", "on both sides, whatever the picture's shape,"},
+    };
+    for (size_t i = 0; i < weights->info.config_lines; i++)
+        for (size_t j = 0; j < sizeof words / sizeof *words; j++)
+            if (strcmp(fathom_model_config_line(weights->model, i), words[j][0]) == 0) return words[j][1];
+    return "";
+}
+
 static void print_weights(const struct weights *weights, const struct info_options *opt)
 {
     const fathom_model_info *info = &weights->info;
@@ -81,8 +96,8 @@ static void print_weights(const struct weights *weights, const struct info_optio
     print_field("sha256", info->source_sha256);
     printf("  %-11s %" PRIu64 " in %zu tensors\n", "parameters", info->parameters, info->tensors);
     printf("  %-11s %" PRIu64 " bytes\n", "file", info->file_bytes);
-    printf("  %-11s %d pixels on the shorter side unless --size says otherwise, multiples of %d\n",
-           "network", info->input_size, info->input_multiple);
+    printf("  %-11s %d pixels %s unless --size says otherwise, multiples of %d\n", "network",
+           info->input_size, size_words(weights), info->input_multiple);
     if (weights->planned)
         printf("  %-11s %.1f MB for a network input of %dx%d pixels (%d threads, %s)\n", "memory",
                (double)weights->plan.planned_bytes / 1e6, weights->plan.net_width,

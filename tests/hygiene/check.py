@@ -23,7 +23,7 @@ MAY_INCLUDE = {
     "image": ("base", "kernels", "ops"), "vit": ("base", "kernels", "ops"),
     "convnet": ("base", "kernels", "ops"), "swin": ("base", "kernels", "ops"), "levit": ("base", "kernels", "ops"),
     "nextvit": ("base", "kernels", "ops"),
-    "depth": ("base", "kernels", "ops"), "dpt": ("base", "kernels", "ops"),
+    "depth": ("base", "kernels", "ops"), "dpt": ("base", "kernels", "ops"), "measure": ("base",),
     "engine": ("base", "kernels", "ops", "image", "vit", "convnet", "swin", "levit", "nextvit", "depth", "dpt"),
 }
 # Headers that are bodies, compiled where they are included.
@@ -46,7 +46,8 @@ ALLOWED = {
     "allocates": {
         "src/base/arena.c", "src/ops/team.c", "src/engine/container.c", "src/engine/encoder.c", "src/engine/machine.c",
         "src/engine/model.c", "src/engine/session.c", "src/depth/map.c", "src/depth/png.c", "src/depth/read_png16.c",
-        "src/depth/read.c", "src/depth/write.c", "src/image/decode.c", "src/image/exif.c", "src/image/jpeg.c",
+        "src/depth/read.c", "src/depth/read_npz.c", "src/depth/write.c", "src/measure/align.c",
+        "src/measure/field.c", "src/measure/fit.c", "src/measure/measure.c", "src/measure/resize.c", "src/image/decode.c", "src/image/exif.c", "src/image/jpeg.c",
         "src/image/load.c", "src/image/png.c", "src/image/pnm.c"},
 }
 
