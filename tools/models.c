@@ -72,7 +72,10 @@ static const struct model *find(const char *name)
         if (strcmp(MODELS[i].name, name) == 0) return &MODELS[i];
         used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", used ? " " : "", MODELS[i].name);
     }
-    if (args_nearest(name, names, nearest, sizeof nearest))
+    const char *part = strlen(name) > 3 ? strstr(names, name) : NULL;
+    while (part && part > names && part[-1] != ' ') part--;
+    if (part) snprintf(nearest, sizeof nearest, "%.*s", (int)strcspn(part, " "), part);
+    if (part || args_nearest(name, names, nearest, sizeof nearest))
         complain("no model is called \"%s\"; did you mean \"%s\"?", name, nearest);
     else
         complain("no model is called \"%s\"; fathom models lists all", name);
