@@ -55,6 +55,8 @@ void fm_pack_words(const struct fm_kernels *k, uint32_t *panel, const void *rows
 
 /* ---- our kernels ------------------------------------------------------------------------------ */
 
+enum { LARGE_BLOCK = 32 * FM_TILE_ROWS, SMALL_BLOCK = 8 * FM_TILE_ROWS }; /* rows of A in a task */
+
 struct tiles {
     const struct fm_product *p;
     const struct fm_kernels *k;
@@ -108,11 +110,12 @@ static void run_tiles(struct fm_context *context, const struct fm_product *p)
     if (!context->dry) {
         if (!ready) fm_pack(context, w, packed);
         if (keep) fm_pack_done(context, w);
-        /* a block of A and a panel of B together stay within a megabyte of L2 */
+        /* all of B passes by for each block of A: the larger, the better, as long as all threads have work */
         struct tiles t = {
-            .p = p, .k = context->kernels, .packed = packed, .block = w->in > 1024 ? 48 : 96,
+            .p = p, .k = context->kernels, .packed = packed, .block = LARGE_BLOCK,
             .panels = (w->out + context->kernels->panel - 1) / context->kernels->panel,
         };
+        if ((p->m + t.block - 1) / t.block * t.panels < 8 * context->threads) t.block = SMALL_BLOCK;
         size_t blocks = (size_t)((p->m + t.block - 1) / t.block);
         fm_parallel_for(context, blocks * (size_t)t.panels, tile_task, &t);
     }
