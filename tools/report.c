@@ -7,34 +7,24 @@
 #include "message.h"
 #include "outputs.h"
 
-const char *kind_name(fathom_kind kind)
+static const struct kind_text {
+    const char *name, *unit, *larger_is, *words;
+} kind_texts[] = {
+    {NULL, NULL, NULL, "unknown (the file does not say what its values mean)"},
+    {"relative_inverse", "relative", "nearer", "relative inverse depth (larger is nearer; not metres)"},
+    {"metric", "m", "farther", "depth in metres (larger is farther)"},
+    {"disparity", "px", "nearer", "disparity of a stereo pair in pixels (larger is nearer)"},
+};
+
+static const struct kind_text *text_of(fathom_kind kind)
 {
-    return kind == FATHOM_KIND_RELATIVE_INVERSE ? "relative_inverse"
-           : kind == FATHOM_KIND_METRIC         ? "metric"
-                                                : NULL;
+    return &kind_texts[kind <= FATHOM_KIND_DISPARITY ? kind : 0];
 }
 
-const char *kind_unit(fathom_kind kind)
-{
-    return kind == FATHOM_KIND_RELATIVE_INVERSE ? "relative"
-           : kind == FATHOM_KIND_METRIC         ? "m"
-                                                : NULL;
-}
-
-const char *kind_larger_is(fathom_kind kind)
-{
-    return kind == FATHOM_KIND_RELATIVE_INVERSE ? "nearer"
-           : kind == FATHOM_KIND_METRIC         ? "farther"
-                                                : NULL;
-}
-
-const char *kind_words(fathom_kind kind)
-{
-    return kind == FATHOM_KIND_RELATIVE_INVERSE
-               ? "relative inverse depth (larger is nearer; not metres)"
-           : kind == FATHOM_KIND_METRIC ? "depth in metres (larger is farther)"
-                                        : "unknown (the file does not say what its values mean)";
-}
+const char *kind_name(fathom_kind kind) { return text_of(kind)->name; }
+const char *kind_unit(fathom_kind kind) { return text_of(kind)->unit; }
+const char *kind_larger_is(fathom_kind kind) { return text_of(kind)->larger_is; }
+const char *kind_words(fathom_kind kind) { return text_of(kind)->words; }
 
 const char *precision_name(fathom_precision precision)
 {

@@ -25,9 +25,9 @@ void report_line(FILE *out, const struct result *result);
 void report_json(FILE *out, const struct result *result, const fathom_model_info *model);
 void report_json_error(FILE *out, const char *input, const fathom_error *err);
 
-/* "relative_inverse" or "metric"; NULL when the map does not say. The same for the others. */
+/* "relative_inverse", "metric" or "disparity"; NULL when the map does not say. The same for the others. */
 const char *kind_name(fathom_kind kind);
-const char *kind_unit(fathom_kind kind);      /* "relative", "m" */
+const char *kind_unit(fathom_kind kind);      /* "relative", "m", "px" */
 const char *kind_larger_is(fathom_kind kind); /* "nearer", "farther" */
 const char *kind_words(fathom_kind kind);     /* a phrase; never NULL */
 

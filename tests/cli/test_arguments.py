@@ -26,7 +26,7 @@ def test_unknown_commands():
     write("photo.ppm", ppm(3, 3))
     fathom("dpeth", code=1).says('"dpeth"', "fathom depth")
     fathom("photo.ppm", code=1).says("fathom depth photo.ppm")
-    fathom("paint", code=1).says("depth info diff merge models bench")
+    fathom("paint", code=1).says("depth stereo info diff merge models bench")
     fathom("two\nlines", code=1).says('"two?lines"')
 
 

@@ -24,7 +24,9 @@ MAY_INCLUDE = {
     "convnet": ("base", "kernels", "ops"), "swin": ("base", "kernels", "ops"), "levit": ("base", "kernels", "ops"),
     "nextvit": ("base", "kernels", "ops"),
     "depth": ("base", "kernels", "ops"), "dpt": ("base", "kernels", "ops"), "measure": ("base",),
-    "engine": ("base", "kernels", "ops", "image", "vit", "convnet", "swin", "levit", "nextvit", "depth", "dpt"),
+    "stereo": ("base", "kernels", "ops"),
+    "engine": ("base", "kernels", "ops", "image", "vit", "convnet", "swin", "levit", "nextvit", "depth", "stereo",
+               "dpt"),
 }
 # Headers that are bodies, compiled where they are included.
 NOT_ALONE = re.compile(r"src/kernels/(list\.h|simd/.*)")
@@ -42,13 +44,16 @@ FORBIDDEN = {
 ALLOWED = {
     "reads the environment": {"src/kernels/cpu.c"},
     "knows threads": {"src/ops/team.c"},
-    "follows the locale": {"src/depth/png.c"},  # under uselocale("C")
+    "follows the locale": {"src/depth/text.c"},  # under uselocale("C")
     "allocates": {
         "src/base/arena.c", "src/ops/team.c", "src/engine/container.c", "src/engine/encoder.c", "src/engine/machine.c",
         "src/engine/model.c", "src/engine/session.c", "src/depth/map.c", "src/depth/png.c", "src/depth/read_png16.c",
-        "src/depth/read.c", "src/depth/read_npz.c", "src/depth/write.c", "src/measure/align.c",
-        "src/measure/field.c", "src/measure/fit.c", "src/measure/measure.c", "src/measure/resize.c", "src/image/decode.c", "src/image/exif.c", "src/image/jpeg.c",
-        "src/image/load.c", "src/image/png.c", "src/image/pnm.c"},
+        "src/depth/read.c", "src/depth/read_npz.c", "src/depth/read_tiff.c", "src/depth/write.c",
+        "src/depth/write_tiff.c", "src/base/tiff.c", "src/image/tiff.c", "src/image/webp.c",
+        "src/measure/align.c", "src/measure/field.c", "src/measure/fit.c", "src/measure/measure.c",
+        "src/measure/resize.c", "src/image/decode.c", "src/image/exif.c", "src/image/jpeg.c",
+        "src/image/load.c", "src/image/png.c", "src/image/pnm.c", "src/stereo/calibration.c",
+        "src/stereo/match.c", "src/stereo/rectify.c"},
 }
 
 
