@@ -195,14 +195,17 @@ def check_symbols(library, options, prefixes, least, report):
 
 
 def check_exports(library, root, report):
-    """What the header declares is what the library exports."""
-    with open(os.path.join(root, "include", "fathom.h"), encoding="ascii") as file:
-        declared = set(re.findall(r"FATHOM_API[^;]*?\b(fathom_\w+)\s*\(", file.read()))
+    """What the headers declare is what the library exports."""
+    declared = set()
+    for header in sorted(os.listdir(os.path.join(root, "include"))):
+        if header.endswith(".h"):
+            with open(os.path.join(root, "include", header), encoding="ascii") as file:
+                declared |= set(re.findall(r"FATHOM_API[^;]*?\b(fathom_\w+)\s*\(", file.read()))
     exported = symbols(["-D"], library)
     for name in sorted(declared - exported):
-        report(os.path.basename(library), f"{name} is in fathom.h, but not exported")
+        report(os.path.basename(library), f"{name} is in a public header, but not exported")
     for name in sorted(exported - declared):
-        report(os.path.basename(library), f"exports {name}, which fathom.h does not declare")
+        report(os.path.basename(library), f"exports {name}, which no public header declares")
 
 
 def check_headers_alone(names, root, cc, report):
