@@ -10,7 +10,7 @@
 #include "default_model.h"
 #include "message.h"
 
-const char help_commands[] = "depth stereo info diff merge bench align eval help";
+const char help_commands[] = "depth stereo info diff merge models bench align eval help";
 
 static const char general[] =
     "fathom - depth maps from pictures, on CPUs\n"
@@ -23,6 +23,7 @@ static const char general[] =
     "       fathom align MAP --known X,Y=METRES... -o OUT         metres for a relative map\n"
     "       fathom eval --pred MAPS --truth DEPTHS [options]      how far maps are from ground truth\n"
     "       fathom merge MANIFEST... [-o OUT] [options]           one manifest of several, and its gaps\n"
+    "       fathom models [NAME]                                  which models there are, where from\n"
     "       fathom bench [-m MODEL] [options]                     how fast it runs here, and why\n"
     "       fathom help [COMMAND|formats]                         this, all about a command, or what\n"
     "                                                             this build reads and writes\n"
@@ -319,7 +320,20 @@ static const char bench_text[] =
     "          fathom bench -m vits.fathom --size 518x686 --precision bf16 --threads 1\n"
     "          fathom bench -m vits.fathom --throughput\n";
 
-static const char help_text[] = "usage: fathom help [depth|stereo|info|diff|merge|bench|align|eval|formats]\n"
+static const char models_text[] =
+    "usage: fathom models [NAME] [--json]\n"
+    "\n"
+    "Lists the models that fathom runs, with what they are good for and their licences; with a name,\n"
+    "that one: what it takes, where its official checkpoint is, and the commands that get and convert\n"
+    "it. Nothing is downloaded: tools/fetch_model.py does that.\n"
+    "\n"
+    "      --json           a line for each, or for that one\n"
+    "\n"
+    "examples: fathom models\n"
+    "          fathom models dpt_swin2_tiny_256\n";
+
+static const char help_text[] = "usage: fathom help [depth|stereo|info|diff|merge|models|bench|align|eval|\n"
+    "                    formats]\n"
                                 "\n"
                                 "example: fathom help depth\n";
 
@@ -333,6 +347,7 @@ static const struct {
     {"align", align_text, "", ""},
     {"eval", eval_first, eval_second, ""},
     {"merge", merge_text, "", ""},
+    {"models", models_text, "", ""},
     {"bench", bench_text, "", ""},
     {"help", help_text, "", ""},
 };
@@ -404,6 +419,7 @@ void help_usage(void)
           "       fathom align MAP --known X,Y=METRES... -o OUT [options]\n"
           "       fathom eval --pred MAPS --truth DEPTHS [options]\n"
           "       fathom merge MANIFEST... [-o OUT] [options]\n"
+          "       fathom models [NAME]\n"
           "       fathom bench [-m MODEL] [options]\n"
           "       fathom help [COMMAND]\n",
           stderr);

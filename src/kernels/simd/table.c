@@ -20,6 +20,7 @@
 #include "kernels/simd/rows.h"
 #include "kernels/simd/channels.h"
 #include "kernels/simd/winograd.h"
+#include "kernels/simd/depthwise.h"
 #include "kernels/simd/stereo.h"
 #include "kernels/simd/peak.h"
 
