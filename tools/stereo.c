@@ -65,20 +65,20 @@ static bool refuse_alone(bool given, bool needed, const char *option, const char
 
 static int check_geometry_options(const struct stereo_options *opt)
 {
-    const bool any = !isnan(opt->focal) || !isnan(opt->baseline);
-    if (opt->calib[0] && (any || !isnan(opt->doffs))) {
-        complain("--calib and --focal, --baseline, --doffs say the same thing; pass one of the two");
+    const bool any = !isnan(opt->focal) || !isnan(opt->baseline); /* with --calib: the baseline's length */
+    if (opt->calib[0] && (!isnan(opt->focal) || !isnan(opt->doffs))) {
+        complain("--calib and --%s say the same thing; pass one of the two", isnan(opt->focal) ? "doffs" : "focal");
         return EXIT_ARGUMENT;
     }
-    if (any && (isnan(opt->focal) || isnan(opt->baseline))) {
+    if (any && !opt->calib[0] && (isnan(opt->focal) || isnan(opt->baseline))) {
         complain("metres need both --focal and --baseline; --%s is missing", isnan(opt->focal) ? "focal" : "baseline");
         return EXIT_ARGUMENT;
     }
-    if (any && !(opt->focal > 0)) {
+    if (!isnan(opt->focal) && !(opt->focal > 0)) {
         complain("--focal %g: the focal length in pixels, above 0, was expected", opt->focal);
         return EXIT_ARGUMENT;
     }
-    if (any && !(opt->baseline > 0)) {
+    if (!isnan(opt->baseline) && !(opt->baseline > 0)) {
         complain("--baseline %g: the distance of the cameras in metres, above 0, was expected", opt->baseline);
         return EXIT_ARGUMENT;
     }
@@ -98,6 +98,18 @@ static int check_geometry_options(const struct stereo_options *opt)
         return EXIT_ARGUMENT;
     }
     return EXIT_FINE;
+}
+
+/* Complains if an output would replace an input. */
+static bool is_input(const struct stereo_options *opt, const char *out)
+{
+    const char *const inputs[] = {opt->left, opt->right, opt->model, opt->calib[0], opt->calib[1]};
+    for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++) {
+        if (!out || !inputs[i] || strcmp(out, inputs[i]) != 0) continue;
+        complain("%s is an input too, and is not overwritten; name another output", out);
+        return true;
+    }
+    return false;
 }
 
 static int check_options(const struct stereo_options *opt, fathom_format *format)
@@ -121,12 +133,11 @@ static int check_options(const struct stereo_options *opt, fathom_format *format
         return EXIT_ARGUMENT;
     }
     for (int i = 0; i < 2; i++)
-        for (const char *const *p = (const char *const[]){opt->left, opt->right, opt->model, NULL}; *p; p++) {
-            const char *out = i ? opt->filled : opt->out;
-            if (!out || strcmp(out, *p) != 0) continue;
-            complain("%s is an input too, and is not overwritten; name another output", out);
-            return EXIT_ARGUMENT;
-        }
+        if (is_input(opt, i ? opt->filled : opt->out)) return EXIT_ARGUMENT;
+    if (opt->filled && strcmp(opt->filled, opt->out) == 0) {
+        complain("%s is named for the map and for --filled; name two files", opt->out);
+        return EXIT_ARGUMENT;
+    }
     return check_geometry_options(opt);
 }
 
@@ -137,8 +148,66 @@ struct work {
     struct stereo_result result;
     fathom_image image[2];
     fathom_map map;
-    uint8_t *mask; /* of --filled */
+    uint8_t *mask;    /* of --filled */
+    uint8_t *outside; /* of the rectified left picture: what the camera did not see; NULL if not rectified */
+    fathom_calibration calibration;
 };
+
+/* The options, and what the calibration says for pictures of this size. */
+static fathom_status know_geometry(struct work *w, fathom_error *err)
+{
+    const struct stereo_options *opt = w->opt;
+    fathom_calibration *c = &w->calibration;
+    if (!opt->calib[0]) {
+        if (!isnan(opt->focal))
+            w->result.geometry = (fathom_geometry){opt->focal, opt->baseline, isnan(opt->doffs) ? 0 : opt->doffs};
+        return FATHOM_OK;
+    }
+    fathom_status status = fathom_calibration_read(c, opt->calib[0], opt->calib[1], err);
+    if (!status) status = fathom_calibration_fit(c, w->image[0].width, w->image[0].height, err);
+    if (status) return status;
+    if (!opt->rectified && c->has_cameras) return FATHOM_OK; /* rectify says */
+    if (opt->rectify)
+        return fail(err, FATHOM_E_ARGUMENT, "--rectify: %s describes rectified pictures only; the intrinsics and "
+                    "distortion of both cameras, R and T are needed", opt->calib[0]);
+    if (c->geometry.focal <= 0)
+        return fail(err, FATHOM_E_ARGUMENT, "--rectified: %s does not say what the rectified pictures' geometry is "
+                    "(P1 and P2, or Q); leave it out to rectify raw ones", opt->calib[0]);
+    w->result.geometry = c->geometry;
+    return FATHOM_OK;
+}
+
+static fathom_status rectify(struct work *w, fathom_error *err)
+{
+    fathom_calibration *c = &w->calibration;
+    fathom_rectification plan;
+    if (w->opt->rectified || !c->has_cameras) return FATHOM_OK;
+    const int width = w->image[0].width, height = w->image[0].height;
+    fathom_status status = fathom_rectification_plan(&plan, c, width, height, err);
+    if (status) return status;
+    w->outside = malloc((size_t)width * (size_t)height);
+    if (!w->outside) return fail(err, FATHOM_E_MEMORY, "out of memory: a mask of %dx%d", width, height);
+    for (int i = 0; i < 2; i++) {
+        fathom_image raw = w->image[i];
+        status = fathom_rectify(&w->image[i], &raw, c, &plan, i, i ? NULL : w->outside, err);
+        if (status) return status;
+        fathom_image_free(&raw);
+    }
+    w->result.geometry = plan.geometry;
+    w->result.was_rectified = true;
+    return FATHOM_OK;
+}
+
+/* The rectified picture's black rim has no depth, whatever was matched or filled there. */
+static void clear_outside(struct work *w)
+{
+    const size_t pixels = (size_t)w->map.width * (size_t)w->map.height;
+    for (size_t i = 0; w->outside && i < pixels; i++) {
+        if (!w->outside[i]) continue;
+        w->map.values[i] = NAN;
+        if (w->mask) w->mask[i] = 0;
+    }
+}
 
 static fathom_status load(struct work *w, fathom_error *err)
 {
@@ -158,7 +227,8 @@ static fathom_status load(struct work *w, fathom_error *err)
 static fathom_status match(struct work *w, fathom_error *err)
 {
     fathom_stereo *stereo = NULL;
-    const fathom_stereo_options how = {.threads = w->opt->threads, .max_disparity = w->opt->max_disparity};
+    fathom_stereo_options how = {.threads = w->opt->threads, .max_disparity = w->opt->max_disparity};
+    if (!how.max_disparity) how.max_disparity = w->calibration.max_disparity;
     const double start = stream_seconds();
     fathom_status status = fathom_stereo_create(&stereo, w->image[0].width, w->image[0].height, &how, err);
     if (!status) fathom_stereo_get_info(stereo, &w->result.info);
@@ -166,6 +236,7 @@ static fathom_status match(struct work *w, fathom_error *err)
     fathom_stereo_destroy(&stereo);
     if (status) return status;
     w->result.match = stream_seconds() - start;
+    clear_outside(w);
     w->result.matched = stereo_known(&w->map, &w->result.min, &w->result.max);
     if (w->result.matched > 0) return FATHOM_OK;
     return fail(err, FATHOM_E_PAIR, "no pixel of the left picture could be matched with the right one: are they "
@@ -234,6 +305,7 @@ static fathom_status write_files(struct work *w, fathom_error *err)
 static fathom_status to_metres(struct work *w, fathom_error *err)
 {
     if (w->result.geometry.focal <= 0) return FATHOM_OK;
+    if (w->opt->calib[0] && !isnan(w->opt->baseline)) w->result.geometry.baseline = w->opt->baseline;
     return fathom_disparity_to_metres(&w->map, &w->result.geometry,
                                       isnan(w->opt->max_depth) ? 0 : w->opt->max_depth, err);
 }
@@ -241,9 +313,14 @@ static fathom_status to_metres(struct work *w, fathom_error *err)
 static fathom_status process(struct work *w, fathom_error *err)
 {
     struct stereo_result *r = &w->result;
-    fathom_status status = fathom_pair_inspect(&w->image[0], &w->image[1], w->opt->max_disparity, &r->pair, err);
+    if (w->image[0].width != w->image[1].width || w->image[0].height != w->image[1].height)
+        return fathom_pair_inspect(&w->image[0], &w->image[1], 0, NULL, err); /* says so */
+    fathom_status status = know_geometry(w, err);
+    if (!status) status = rectify(w, err);
+    if (!status) status = fathom_pair_inspect(&w->image[0], &w->image[1], w->opt->max_disparity, &r->pair, err);
     if (!status) status = match(w, err);
     if (!status) status = fill(w, err);
+    if (!status) clear_outside(w);
     if (!status) status = to_metres(w, err);
     if (status) return status;
     r->known = stereo_known(&w->map, &r->min, &r->max);
@@ -271,8 +348,6 @@ int command_stereo(int argc, char **argv)
     if (!parse(&opt, &argc, argv, &code)) return code;
     w.result.opt = &opt;
     if ((code = check_options(&opt, &w.result.format)) != EXIT_FINE) return code;
-    if (!isnan(opt.focal))
-        w.result.geometry = (fathom_geometry){opt.focal, opt.baseline, isnan(opt.doffs) ? 0 : opt.doffs};
     fathom_status status = load(&w, &err);
     code = exit_code_of(status);
     if (!status && (status = process(&w, &err)) != FATHOM_OK) {
@@ -281,6 +356,7 @@ int command_stereo(int argc, char **argv)
     }
     if (!status) code = tell(&w);
     free(w.mask);
+    free(w.outside);
     fathom_map_free(&w.map);
     fathom_image_free(&w.image[0]);
     fathom_image_free(&w.image[1]);

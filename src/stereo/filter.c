@@ -44,37 +44,6 @@ void fm_speckle_filter(struct fathom_stereo *s)
     }
 }
 
-enum { LANES = 16 }; /* medians at a time, so that the compiler makes vectors of them */
-
-static void order(float *restrict a, float *restrict b)
-{
-    for (int i = 0; i < LANES; i++) {
-        const float low = a[i] < b[i] ? a[i] : b[i], high = a[i] < b[i] ? b[i] : a[i];
-        a[i] = low;
-        b[i] = high;
-    }
-}
-
-/* Leaves the medians of 9 in v[4] (Devillard 1998, after Paeth 1990). */
-static void median9(float v[9][LANES])
-{
-    static const unsigned char pair[19][2] = {
-        {1, 2}, {4, 5}, {7, 8}, {0, 1}, {3, 4}, {6, 7}, {1, 2}, {4, 5}, {7, 8}, {0, 3},
-        {5, 8}, {4, 7}, {3, 6}, {1, 4}, {2, 5}, {4, 7}, {4, 2}, {6, 4}, {4, 2}};
-    for (int i = 0; i < 19; i++) order(v[pair[i][0]], v[pair[i][1]]);
-}
-
-/* The 3x3 windows of n pixels from x, whose rows have a column more on either side; neighbours without a
- * value count as the middle. */
-static void fill_windows(const float *const row[3], int x, int n, float v[9][LANES])
-{
-    for (int k = 0; k < 9; k++) {
-        const float *from = row[k / 3] + x + k % 3 - 1, *middle = row[1] + x;
-        for (int i = 0; i < n; i++) v[k][i] = from[i] == from[i] ? from[i] : middle[i];
-        for (int i = n; i < LANES; i++) v[k][i] = 0;
-    }
-}
-
 static size_t copy_stride(const struct fathom_stereo *s) { return (size_t)s->width + 2; }
 
 static void copy_task(void *arg, size_t y, int worker)
@@ -97,16 +66,12 @@ static void median_task(void *arg, size_t task, int worker)
         const int q = y + j - 1 < 0 ? 0 : y + j - 1 >= s->height ? s->height - 1 : y + j - 1;
         row[j] = s->copy + (size_t)q * copy_stride(s) + 1;
     }
-    float *to = s->values + (size_t)y * (size_t)width;
-    for (int x = 0; x < width; x += LANES) {
-        const int n = width - x < LANES ? width - x : LANES;
-        float v[9][LANES];
-        fill_windows(row, x, n, v);
-        median9(v);
-        for (int i = 0; i < n; i++) to[x + i] = isnan(row[1][x + i]) ? NAN : v[4][i];
-    }
+    const float *window[9];
+    for (int k = 0; k < 9; k++) window[k] = row[k / 3] + k % 3 - 1;
+    s->context.kernels->median9(s->values + (size_t)y * (size_t)width, window, width);
 }
 
+/* Of 3x3. */
 void fm_median_filter(struct fathom_stereo *s)
 {
     fm_parallel_for(&s->context, (size_t)s->height, copy_task, s);

@@ -150,11 +150,13 @@ static void summarise(const struct found *found, double *up, fathom_pair_report 
     r->share_right = (double)right / r->matched;
 }
 
-static fathom_status judge(const fathom_pair_report *r, fathom_error *err)
+static fathom_status judge(const fathom_pair_report *r, int features_right, fathom_error *err)
 {
-    if (r->features < LEAST_MATCHED)
-        return fm_fail(err, FATHOM_E_PAIR, "the left picture has next to no features (%d where at least %d are "
-                       "needed): black, blank or out of focus, it cannot be matched", r->features, LEAST_MATCHED);
+    if (r->features < LEAST_MATCHED || features_right < LEAST_MATCHED)
+        return fm_fail(err, FATHOM_E_PAIR, "the %s picture has next to no features (%d where at least %d are "
+                       "needed): black, blank or out of focus, it cannot be matched",
+                       r->features < LEAST_MATCHED ? "left" : "right",
+                       r->features < LEAST_MATCHED ? r->features : features_right, LEAST_MATCHED);
     if (r->matched < LEAST_MATCHED) return FATHOM_OK; /* too few to tell */
     if (r->share_right > 0.8 && r->share_left < 0.1)
         return fm_fail(err, FATHOM_E_PAIR, "left and right seem to be swapped: %.0f %% of %d features lie further "
@@ -203,9 +205,11 @@ fathom_status fathom_pair_inspect(const fathom_image *left, const fathom_image *
     double *up = fm_arena_alloc(&arena, cells, sizeof *up);
     shrink(left, &a);
     shrink(right, &b);
+    int features_right = 0;
     for (int y = 0; y < a.height; y += CELL)
         for (int x = 0; x < a.width; x += CELL) {
             int i, j;
+            features_right += find_corner(&b, x, y, &i, &j);
             if (!find_corner(&a, x, y, &i, &j)) continue;
             r.features++;
             r.matched += find(&s, i, j, &found[r.matched]);
@@ -213,5 +217,5 @@ fathom_status fathom_pair_inspect(const fathom_image *left, const fathom_image *
     summarise(found, up, &r);
     fm_arena_destroy(&arena);
     if (report) *report = r;
-    return judge(&r, err);
+    return judge(&r, features_right, err);
 }

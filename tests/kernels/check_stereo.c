@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Stereo's kernels: whole numbers, so the same bytes as the scalar ones; and those against the words of
  * their contracts, where that is not the scalar code itself. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -227,5 +228,22 @@ void check_keep_least_u16(struct checker *c)
         fm_kernels_scalar.keep_least_u16(least[1], at[1], x, n);
         compare_bytes(c, "keep_least_u16", least[0], least[1], sizeof least[0]);
         compare_bytes(c, "keep_least_u16: places", at[0], at[1], sizeof at[0]);
+    }
+}
+
+/* With many equal values, and NaN anywhere. */
+void check_median9(struct checker *c)
+{
+    for (int n = 0; n < 70; n++) {
+        float *x[9], y[70] = {0}, truth[70] = {0};
+        const float *from[9];
+        for (int k = 0; k < 9; k++) {
+            from[k] = x[k] = (float *)(void *)fence_alloc((size_t)n * sizeof(float));
+            for (int i = 0; i < n; i++) x[k][i] = random_int(c, 6) == 0 ? NAN : (float)random_int(c, n % 2 ? 4 : 1000);
+        }
+        c->k->median9(y, from, n);
+        fm_kernels_scalar.median9(truth, from, n);
+        compare_values(c, "median9", y, truth, NULL, 70);
+        for (int k = 0; k < 9; k++) fence_free((unsigned char *)x[k], (size_t)n * sizeof(float));
     }
 }

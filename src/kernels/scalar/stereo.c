@@ -2,6 +2,7 @@
  * The kernels of stereo matching in plain C. */
 #include "kernels/scalar/scalar.h"
 
+#include <math.h>
 #include <string.h>
 
 void fm_scalar_census(uint8_t *const bits[8], const uint8_t *const grey[7], int n)
@@ -106,4 +107,18 @@ void fm_scalar_keep_least_u16(uint16_t *least, uint16_t *at, const uint16_t *x, 
             least[i] = x[i];
             at[i] = (uint16_t)i;
         }
+}
+
+void fm_scalar_median9(float *y, const float *const x[9], int n)
+{
+    for (int i = 0; i < n; i++) {
+        float sorted[9];
+        for (int k = 0; k < 9; k++) { /* by insertion */
+            const float v = isnan(x[k][i]) ? x[4][i] : x[k][i];
+            int at = k;
+            for (; at > 0 && sorted[at - 1] > v; at--) sorted[at] = sorted[at - 1];
+            sorted[at] = v;
+        }
+        y[i] = isnan(x[4][i]) ? x[4][i] : sorted[4];
+    }
 }

@@ -189,3 +189,34 @@ static void keep_least_u16(uint16_t *least, uint16_t *at, const uint16_t *x, int
             at[i] = (uint16_t)i;
         }
 }
+
+/* By the exchanges that leave the median in the middle (Devillard 1998, after Paeth 1990). */
+static inline vf median_of(vf v[9])
+{
+    static const unsigned char pair[19][2] = {
+        {1, 2}, {4, 5}, {7, 8}, {0, 1}, {3, 4}, {6, 7}, {1, 2}, {4, 5}, {7, 8}, {0, 3},
+        {5, 8}, {4, 7}, {3, 6}, {1, 4}, {2, 5}, {4, 7}, {4, 2}, {6, 4}, {4, 2}};
+    UNROLL
+    for (int i = 0; i < 19; i++) {
+        const vf a = v[pair[i][0]], b = v[pair[i][1]];
+        v[pair[i][0]] = vf_min(a, b);
+        v[pair[i][1]] = vf_max(a, b);
+    }
+    return v[4];
+}
+
+static void median9(float *y, const float *const x[9], int n)
+{
+    for (int i = 0; i < n; i += VF) {
+        const int left = n - i;
+        vf v[9];
+        const vf middle = left >= VF ? vf_load(x[4] + i) : vf_load_n(x[4] + i, left);
+        for (int k = 0; k < 9; k++) {
+            const vf own = left >= VF ? vf_load(x[k] + i) : vf_load_n(x[k] + i, left);
+            v[k] = vf_where_nan(own, middle, own);
+        }
+        const vf median = vf_where_nan(middle, middle, median_of(v));
+        if (left >= VF) vf_store(y + i, median);
+        else vf_store_n(y + i, left, median);
+    }
+}
