@@ -87,8 +87,10 @@ static fathom_status lay_out(struct fathom_session *s, fathom_error *err)
 static fathom_status count(struct fathom_session *s, fathom_error *err)
 {
     fm_arena_init_counting(&s->arena);
-    fm_arena_init_counting(&s->packs.arena);
-    s->packs.count = 0;
+    for (int i = 0; i < FM_NETS; i++) {
+        fm_arena_init_counting(&s->packs[i].arena);
+        s->packs[i].count = 0;
+    }
     return lay_out(s, err);
 }
 
@@ -97,20 +99,26 @@ static fathom_status plan(struct fathom_session *s, fathom_error *err)
 {
     s->context.arena = &s->arena;
     s->context.dry = true;
-    s->context.packs = &s->packs;
+    s->context.packs = &s->packs[0];
     FM_TRY(count(s, err));
     if (s->context.profile) { /* once more, now that the number of parts is known */
         s->profile.capacity = s->profile.count;
         FM_TRY(count(s, err));
         s->profile.count = 0;
     }
-    s->packs.capacity = s->packs.count;
-    s->packs.count = 0;
-    fm_arena_alloc(&s->packs.arena, s->packs.capacity, sizeof *s->packs.table);
-    if (s->arena.overflow || s->packs.arena.overflow)
+    bool overflow = s->arena.overflow;
+    s->planned = s->arena.high_water;
+    for (int i = 0; i < FM_NETS; i++) {
+        struct fm_packs *packs = &s->packs[i];
+        packs->capacity = packs->count;
+        packs->count = 0;
+        fm_arena_alloc(&packs->arena, packs->capacity, sizeof *packs->table);
+        overflow = overflow || packs->arena.overflow;
+        s->planned += packs->arena.high_water;
+    }
+    if (overflow)
         return fm_fail(err, FATHOM_E_TOO_LARGE, "a network input of %dx%d needs more memory than "
                        "can be addressed; use a smaller size", s->net.width, s->net.height);
-    s->planned = s->arena.high_water + s->packs.arena.high_water;
     s->context.dry = false;
     return FATHOM_OK;
 }
@@ -118,12 +126,16 @@ static fathom_status plan(struct fathom_session *s, fathom_error *err)
 static fathom_status plan_and_allocate(struct fathom_session *s, fathom_error *err)
 {
     FM_TRY(plan(s, err));
-    const size_t packs = s->packs.arena.high_water;
-    s->packs.arena = (struct fm_arena){0};
-    FM_TRY(fm_arena_init(&s->arena, s->planned - packs, err));
-    FM_TRY(fm_arena_init(&s->packs.arena, packs, err));
-    s->packs.table = fm_arena_alloc(&s->packs.arena, s->packs.capacity, sizeof *s->packs.table);
-    s->packs.file = &s->model->container.file;
+    FM_TRY(fm_arena_init(&s->arena, s->arena.high_water, err));
+    for (int i = 0; i < FM_NETS; i++) {
+        struct fm_packs *packs = &s->packs[i];
+        const size_t bytes = packs->arena.high_water;
+        packs->arena = (struct fm_arena){0};
+        if (i > 0 && !s->how.confidence) break;
+        FM_TRY(fm_arena_init(&packs->arena, bytes, err));
+        packs->table = fm_arena_alloc(&packs->arena, packs->capacity, sizeof *packs->table);
+        packs->file = &s->model->container.file;
+    }
     return lay_out(s, err);
 }
 
@@ -252,7 +264,7 @@ void fathom_session_destroy(fathom_session **session)
     if (!session || !*session) return;
     fm_team_destroy(&(*session)->context.team);
     fm_arena_destroy(&(*session)->arena);
-    fm_arena_destroy(&(*session)->packs.arena);
+    for (int i = 0; i < FM_NETS; i++) fm_arena_destroy(&(*session)->packs[i].arena);
     free(*session);
     *session = NULL;
 }
@@ -268,7 +280,8 @@ void fathom_session_get_info(const fathom_session *session, fathom_session_info 
                      : session->context.bf16          ? FATHOM_PRECISION_BF16
                                                       : FATHOM_PRECISION_F32,
         .planned_bytes = session->planned,
-        .used_bytes = session->arena.high_water + session->packs.arena.high_water,
+        .used_bytes = session->arena.high_water + session->packs[0].arena.high_water +
+                      session->packs[1].arena.high_water,
     };
 }
 
