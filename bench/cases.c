@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { ROW = 384, PIXELS = 64, LONG_ROW = 1370, MANY = 4096, TAPS = 64 };
+enum { ROW = 384, PIXELS = 64, LONG_ROW = 1370, MANY = 4096, TAPS = 64, ROWS = 96 };
 
 #define REPEAT for (long round = 0; round < b->rounds; round++)
 
@@ -36,30 +36,30 @@ static void gemm_tile(struct bench *b)
 
 static void gemm_tile_bf16(struct bench *b)
 {
-    const uint16_t *a[FM_TILE_ROWS];
-    for (int i = 0; i < FM_TILE_ROWS; i++) a[i] = b->x16 + i * ROW;
     const struct fm_gemm_tile_bf16 tile = {
-        .a = a, .rows = FM_TILE_ROWS, .segments = 1, .depth = ROW,
+        .a = b->x16, .lda = ROW, .rows = ROWS, .segments = 1, .depth = ROW,
         .b = (const uint32_t *)(const void *)b->z, .width = b->k->panel, .c = b->y, .ldc = ROW,
         .columns = b->k->panel,
     };
-    products(b, b->k->has_bf16 ? FM_UNIT_BF16 : FM_UNIT_F32, 2.0 * FM_TILE_ROWS * ROW * b->k->panel);
+    products(b, b->k->has_bf16 ? FM_UNIT_BF16 : FM_UNIT_F32, 2.0 * ROWS * ROW * b->k->panel);
+    fm_open_tiles(b->k);
     REPEAT b->k->gemm_tile_bf16(&tile);
+    fm_close_tiles(b->k);
 }
 
 static void gemm_tile_int8(struct bench *b)
 {
     static const float scale[OPERAND / 64] = {0};
     static const int32_t zero[OPERAND / 64] = {0};
-    const uint8_t *a[FM_TILE_ROWS];
-    for (int i = 0; i < FM_TILE_ROWS; i++) a[i] = (const uint8_t *)b->x16 + i * ROW;
     const struct fm_gemm_tile_int8 tile = {
-        .a = a, .rows = FM_TILE_ROWS, .depth = ROW, .b = (const uint32_t *)(const void *)b->z,
+        .a = (const uint8_t *)b->x16, .lda = ROW, .rows = ROWS, .depth = ROW, .b = (const uint32_t *)(const void *)b->z,
         .width = b->k->panel, .row_scale = scale, .column_scale = scale, .row_zero = zero,
         .column_sum = zero, .c = b->y, .ldc = ROW, .columns = b->k->panel,
     };
-    products(b, b->k->has_bf16 ? FM_UNIT_INT8 : FM_UNIT_F32, 2.0 * FM_TILE_ROWS * ROW * b->k->panel);
+    products(b, b->k->has_bf16 ? FM_UNIT_INT8 : FM_UNIT_F32, 2.0 * ROWS * ROW * b->k->panel);
+    fm_open_tiles(b->k);
     REPEAT b->k->gemm_tile_int8(&tile);
+    fm_close_tiles(b->k);
 }
 
 /* As after fc1: bias and GELU. */
@@ -122,6 +122,13 @@ static void softmax(struct bench *b)
     bytes(b, 2.0 * LONG_ROW * sizeof(float));
     float top = 0, sum = 0;
     REPEAT b->k->softmax(b->y, 0.125f, LONG_ROW, &top, &sum);
+}
+
+static void softmax_bf16(struct bench *b)
+{
+    bytes(b, LONG_ROW * (sizeof(float) + sizeof(uint16_t)));
+    float top = 0, sum = 0;
+    REPEAT b->k->softmax_bf16(b->y16, b->x, 0.125f, LONG_ROW, &top, &sum);
 }
 
 static void gelu(struct bench *b)
@@ -290,13 +297,17 @@ static void peak_f32(struct bench *b)
 static void peak_bf16(struct bench *b)
 {
     float y[FM_PEAK_BF16_CHAINS] = {0};
+    fm_open_tiles(b->k);
     REPEAT products(b, FM_UNIT_BF16, b->k->peak_bf16(y, MANY));
+    fm_close_tiles(b->k);
 }
 
 static void peak_int8(struct bench *b)
 {
     int32_t y[FM_PEAK_CHAINS] = {0};
+    fm_open_tiles(b->k);
     REPEAT products(b, FM_UNIT_INT8, b->k->peak_int8(y, MANY));
+    fm_close_tiles(b->k);
 }
 
 static void read_sum(struct bench *b)
@@ -311,7 +322,7 @@ static const struct {
     case_fn run;
 } cases[] = {
     CASE(gemm_tile), CASE(gemm_tile_bf16), CASE(gemm_tile_int8), CASE(finish_rows), CASE(pack_nk),
-    CASE(pack_kn), CASE(pack_pairs), CASE(to_bf16), CASE(from_bf16), CASE(quantize), CASE(layernorm), CASE(softmax), CASE(gelu), CASE(silu_mul),
+    CASE(pack_kn), CASE(pack_pairs), CASE(to_bf16), CASE(from_bf16), CASE(quantize), CASE(layernorm), CASE(softmax), CASE(softmax_bf16), CASE(gelu), CASE(silu_mul),
     CASE(sigmoid), CASE(relu), CASE(add_relu), CASE(lerp), CASE(lerp_columns), CASE(dot_rows),
     CASE(winograd_weights), CASE(winograd_input), CASE(winograd_input_bf16), CASE(winograd_output), CASE(census), CASE(match_cost), CASE(blend5), CASE(sgm_paths),
     CASE(least_u16), CASE(keep_least_u16), CASE(median9), CASE(peak_f32), CASE(peak_bf16), CASE(peak_int8),

@@ -15,7 +15,7 @@
 #include "cases.h"
 #include "json.h"
 
-enum { ATTEMPTS = 5, LEVELS = 4 };
+enum { ATTEMPTS = 5, LEVELS = 5 };
 
 static double timed(struct bench *b, case_fn run)
 {
@@ -51,7 +51,7 @@ struct level {
 /* *read: the most GB/s of any level. */
 static size_t find_levels(struct bench *b, struct level levels[LEVELS], double *read)
 {
-    static const char *const names[LEVELS] = {"scalar", "avx2", "avx512", "avx512bf16"};
+    static const char *const names[LEVELS] = {"scalar", "avx2", "avx512", "avx512bf16", "avx512amx"};
     size_t n = 0;
     *read = 0;
     for (int i = 0; i < LEVELS; i++) {

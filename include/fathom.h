@@ -306,156 +306,6 @@ typedef struct fathom_part {
 FATHOM_API fathom_status fathom_session_part(const fathom_session *session, size_t i,
                                              fathom_part *part);
 
-/* ---- stereo pairs -------------------------------------------------------------------------- */
-
-/* Matches the pictures of a rectified pair: points of the scene lie in the same row of both, in the right
- * picture further left. One thread at a time. */
-typedef struct fathom_stereo fathom_stereo;
-
-typedef struct fathom_stereo_options {
-    int threads;       /* default: the cores this process may run on */
-    int max_disparity; /* disparities 0 to this - 1 are searched, 16 to 1024; default: a quarter of the
-                        * width, from 64 to 256 */
-    /* Most bytes for the costs of matching (3 for each pixel and disparity, which is rounded up to a
-     * multiple of 64); default 512 MiB. Where the picture needs more it is matched in bands of rows; paths
-     * from below then begin FATHOM_STEREO_OVERLAP rows beyond a band. At least 2.5 times as many rows are
-     * kept, also where that is over the limit. The result follows from the limit, not from the threads. */
-    size_t memory;
-} fathom_stereo_options;
-
-#define FATHOM_STEREO_OVERLAP 64
-
-typedef struct fathom_stereo_info {
-    int threads;
-    int max_disparity;
-    int band_rows;        /* rows that are matched at once: the height, if in one band */
-    const char *cpu;      /* as in fathom_session_info */
-    size_t planned_bytes; /* the matcher's one allocation: all the memory that runs use */
-} fathom_stereo_info;
-
-/* Plans and allocates everything for pairs of this size. No later call on it allocates, but for the map of
- * fathom_stereo_run. */
-FATHOM_API fathom_status fathom_stereo_create(fathom_stereo **stereo, int width, int height,
-                                              const fathom_stereo_options *opt, fathom_error *err);
-
-FATHOM_API void fathom_stereo_destroy(fathom_stereo **stereo);
-
-FATHOM_API void fathom_stereo_get_info(const fathom_stereo *stereo, fathom_stereo_info *info);
-
-/* Disparities of the left picture, kind FATHOM_KIND_DISPARITY, in fractions of a pixel. NaN where there
- * are none to be trusted: hidden from the right camera, outside its picture, without texture, ambiguous.
- * map->values as in fathom_session_run. */
-FATHOM_API fathom_status fathom_stereo_run(fathom_stereo *stereo, const fathom_image *left,
-                                           const fathom_image *right, fathom_map *map,
-                                           fathom_error *err);
-
-/* What two pictures look like as a pair, from features that were found in both. */
-typedef struct fathom_pair_report {
-    int features, matched;  /* looked for, and found without doubt */
-    double vertical;        /* median of |vertical offset|, pixels; NaN for fewer than 20 matched */
-    double share_left;      /* of the matched: further left in the right picture by half a pixel or more */
-    double share_right;     /* the same further right, as when left and right are swapped */
-} fathom_pair_report;
-
-/* FATHOM_E_PAIR for pictures that are no pair: of different sizes, the same picture twice or without
- * parallax, without features, left and right swapped. max_disparity as in the options. A pair with
- * `vertical` over 1 is not rectified, and will match badly. */
-FATHOM_API fathom_status fathom_pair_inspect(const fathom_image *left, const fathom_image *right,
-                                             int max_disparity, fathom_pair_report *report,
-                                             fathom_error *err);
-
-/* Of a rectified pair. */
-typedef struct fathom_geometry {
-    double focal;    /* pixels, above 0 */
-    double baseline; /* metres, above 0 */
-    double doffs;    /* pixels: column of the right principal point less that of the left one */
-} fathom_geometry;
-
-/* A camera as OpenCV models it. A point (x, y, 1) before it lies at pixel (fx x' + cx, fy y' + cy), (0, 0)
- * the centre of the first one, where x', y' are x, y distorted by k1 k2 p1 p2 k3 k4 k5 k6. */
-typedef struct fathom_camera {
-    double fx, fy, cx, cy;
-    double distortion[8];
-} fathom_camera;
-
-/* What a calibration file says of a pair. */
-typedef struct fathom_calibration {
-    const char *format;       /* "middlebury", "kitti", "opencv" or "ros" */
-    int width, height;        /* of the pictures that it is for; 0: not said */
-    int max_disparity;        /* pixels; 0: not said */
-    /* Of rectified pictures; focal 0: the file does not say. */
-    fathom_geometry geometry;
-    /* 1: both cameras are known, so that raw pictures can be rectified; a point X before the left camera
-     * is rotation X + translation before the right one. Row-major; metres. */
-    int has_cameras;
-    fathom_camera camera[2];
-    double rotation[9], translation[3];
-} fathom_calibration;
-
-/* Reads, by what is in it: Middlebury's calib.txt (baseline in mm); KITTI's calib.txt and
- * calib_cam_to_cam.txt (P2 and P3, or P_rect_02 and _03, of the color cameras where there are any, else 0 and 1);
- * OpenCV's YAML or XML (K1 D1 K2 D2 R T, or M1.., cameraMatrix1 distCoeffs1..; or P1 P2, or Q), in
- * one file or, with `second`, in two; two of ROS' camera_info YAML, left and right. Lengths are taken as metres
- * where the format does not fix them. `second` may be NULL. */
-FATHOM_API fathom_status fathom_calibration_read(fathom_calibration *calibration, const char *path,
-                                                 const char *second, fathom_error *err);
-
-/* The same from texts in memory; names are for messages, second_text may be NULL. */
-FATHOM_API fathom_status fathom_calibration_parse(fathom_calibration *calibration, const char *name,
-                                                  const char *text, size_t size,
-                                                  const char *second_name, const char *second_text,
-                                                  size_t second_size, fathom_error *err);
-
-/* For pictures of this size: a calibration for a larger or smaller version is scaled, one for another shape
- * refused. */
-FATHOM_API fathom_status fathom_calibration_fit(fathom_calibration *calibration, int width, int height,
-                                                fathom_error *err);
-
-/* How a pair is rectified: half the rotation between the cameras each, then the baseline along the rows
- * (Bouguet, as in OpenCV); one focal length and one principal point for both, so doffs is 0. */
-typedef struct fathom_rectification {
-    double rotation[2][9];  /* of each camera: a point X before it is rotation X before its rectified one */
-    double focal, cx, cy;   /* of both rectified cameras */
-    fathom_geometry geometry;
-} fathom_rectification;
-
-/* Needs has_cameras. Refuses cameras that stand one above the other, or with left and right swapped. */
-FATHOM_API fathom_status fathom_rectification_plan(fathom_rectification *plan,
-                                                   const fathom_calibration *calibration, int width,
-                                                   int height, fathom_error *err);
-
-/* One picture (side 0: left, 1: right) as its rectified camera would have taken it, bilinear; what it did not
- * see is black. Such pixels are 255 in outside[width * height], which may be NULL, others 0. */
-FATHOM_API fathom_status fathom_rectify(fathom_image *rectified, const fathom_image *image,
-                                        const fathom_calibration *calibration,
-                                        const fathom_rectification *plan, int side, uint8_t *outside,
-                                        fathom_error *err);
-
-/* Where pixel (u, v) of a rectified picture lies in the raw one. */
-FATHOM_API void fathom_rectification_source(const fathom_calibration *calibration,
-                                            const fathom_rectification *plan, int side, double u,
-                                            double v, double *x, double *y);
-
-/* Disparities to metres in place: focal * baseline / (disparity + doffs). What would be farther than
- * max_depth (0: what a quarter of a pixel means) has no value: NaN. */
-FATHOM_API fathom_status fathom_disparity_to_metres(fathom_map *map, const fathom_geometry *geometry,
-                                                    double max_depth, fathom_error *err);
-
-/* How a relative map became disparities: disparity = scale * value + shift + a smooth correction. */
-typedef struct fathom_fill_report {
-    double scale, shift;
-    double residual;  /* robust standard deviation of disparities about scale and shift, pixels */
-    size_t filled;    /* pixels */
-} fathom_fill_report;
-
-/* Fills what has no value in a disparity map by the relative map of the left picture, of the same size,
- * fitted robustly to the disparities there are: globally, then corrected by a smooth field over place and
- * value that follows them where they are near, so that what was hidden continues its own surface. With
- * filled not NULL, filled[i] = 255 where pixel i was, else 0. FATHOM_E_FIT where the two do not agree. */
-FATHOM_API fathom_status fathom_disparity_fill(fathom_map *map, const fathom_map *relative,
-                                               uint8_t *filled, fathom_fill_report *report,
-                                               fathom_error *err);
-
 /* ---- the machine --------------------------------------------------------------------------- */
 
 /* The most that the kernels of one instruction set could do, measured where it is to be used.
@@ -532,6 +382,104 @@ FATHOM_API fathom_status fathom_map_to_metres(fathom_map *map, double scale, dou
                                               double max_depth, fathom_error *err);
 
 FATHOM_API void fathom_map_free(fathom_map *map);
+
+/* ---- scale: metres for a relative map -------------------------------------------------------- */
+
+/* A pixel of known depth. (0, 0) is the centre of the map's first pixel; metres along the optical axis. */
+typedef struct fathom_point {
+    double x, y, metres;
+} fathom_point;
+
+typedef enum fathom_field { /* a smooth field of scales over the picture, beside the one scale and shift */
+    FATHOM_FIELD_AUTO = 0, /* where it predicts points that it was not fitted to better than they do */
+    FATHOM_FIELD_OFF
+} fathom_field;
+
+typedef struct fathom_align_options {
+    fathom_field field;
+    double max_depth; /* metres: farther than this becomes this; default 100 */
+} fathom_align_options;
+
+/* Errors are relative: |depth of the fit - metres| / metres. NaN: unknown. */
+typedef struct fathom_alignment {
+    double scale, shift;   /* 1 / depth = scale * value + shift, scale > 0 */
+    size_t points;         /* that were used; those of one pixel count as one, their median */
+    size_t outside;        /* not used: outside of the map, without a depth above 0, or where it has no value */
+    size_t agreed;         /* within 10 % of scale and shift */
+    double median_error, mean_error; /* of scale and shift at all points */
+    /* of points that were left out of the fit in turn, without and with a field; NaN for fewer than 20 */
+    double error_without_field, error_with_field;
+    int field;             /* 1: the field is in the map */
+} fathom_alignment;
+
+/* Turns a relative map into metres in place: a robust fit of scale and shift in inverse depth (half of
+ * the points may be wrong), and a smooth field of scales over place and value where that pays. The
+ * result depends on the points alone, not on their order. FATHOM_E_FIT when they do not determine it
+ * (one point, one distance, one value, nearer ones with smaller values), FATHOM_E_UNITS for a map that
+ * is not relative; the map is as it was then. `result` may be NULL. */
+FATHOM_API fathom_status fathom_map_align(fathom_map *map, const fathom_point *points, size_t count,
+                                          const fathom_align_options *opt, fathom_alignment *result,
+                                          fathom_error *err);
+
+/* ---- measuring against ground truth ---------------------------------------------------------- */
+
+typedef struct fathom_truth_options {
+    fathom_kind kind;  /* FATHOM_KIND_METRIC (the default) or FATHOM_KIND_DISPARITY */
+    /* How many units of the file make a metre, or a pixel of disparity: 1000 for millimetres (NYU, Kinect),
+     * 256 (KITTI), 5000 (TUM). Needed for PNG; 1 by default for the others. */
+    double units;
+    const char *key;   /* the array of an NPZ that has several; default NULL */
+} fathom_truth_options;
+
+/* Reads ground truth of others: 16-bit PNG, PFM, NPY, NPZ; or a map that fathom wrote, whose kind must be
+ * as said. Values that are NaN, infinite or not above 0 are unknown: NaN in the map. */
+FATHOM_API fathom_status fathom_truth_read(fathom_map *truth, const char *path,
+                                           const fathom_truth_options *opt, fathom_error *err);
+
+typedef enum fathom_match { /* how a prediction is put on the scale of the truth before it is measured */
+    FATHOM_MATCH_DEFAULT = 0, /* affine-disparity for relative maps, else none */
+    FATHOM_MATCH_NONE,
+    FATHOM_MATCH_SCALE,            /* times median(truth) / median(prediction), of metric maps */
+    FATHOM_MATCH_AFFINE,           /* least squares scale and shift of depth, of metric maps */
+    FATHOM_MATCH_AFFINE_DISPARITY  /* least squares scale and shift of inverse depth, or against disparity */
+} fathom_match;
+
+typedef enum fathom_crop {
+    FATHOM_CROP_NONE = 0,
+    FATHOM_CROP_EIGEN, /* of 640 x 480 NYU's, columns 41..600 and rows 45..470; else KITTI's fractions */
+    FATHOM_CROP_GARG   /* KITTI: rows .408..992, columns .036..964 of the size */
+} fathom_crop;
+
+typedef struct fathom_measure_options {
+    fathom_match match;
+    fathom_crop crop;
+    double min_depth, max_depth; /* metres; truth outside is not measured, predictions are clamped to it;
+                                  * default 0.001 and 80 */
+    int resize;                  /* 1: a prediction of another size is resampled to the truth's */
+} fathom_measure_options;
+
+/* NaN: undefined, or not of this kind of truth. Sums are over pixels with truth inside crop and range. */
+typedef struct fathom_measures {
+    fathom_kind kind;     /* of the truth */
+    fathom_match match;   /* that was used; never the default */
+    uint64_t known;       /* pixels with truth */
+    uint64_t pixels;      /* of these with a prediction: what is measured */
+    double scale, shift;  /* of the match; 1 and 0 for none */
+    /* of depth d and truth t: mean |d - t| / t, mean (d - t)^2 / t, root mean (d - t)^2, of ln d - ln t,
+     * 100 times the standard deviation of ln d - ln t, mean |log10 d - log10 t|, and the shares of pixels
+     * with max(d / t, t / d) below 1.25, 1.25^2 and 1.25^3 */
+    double abs_rel, sq_rel, rmse, rmse_log, silog, log10, delta[3];
+    double boundary_f1;   /* scale-invariant, mean over thresholds 1.05 to 1.25 (Depth Pro, section 3.3) */
+    double median_ratio;  /* median(truth) / median(prediction) before the match, metric maps */
+    /* of disparity, in pixels: mean |d - t|, and the shares off by more than 1, 2 and 4; then the same
+     * shares where a missing prediction counts as wrong */
+    double epe, bad[3], bad_all[3];
+} fathom_measures;
+
+/* Measures a prediction against the truth. FATHOM_E_UNITS for a match that the kinds do not admit. */
+FATHOM_API fathom_status fathom_map_measure(const fathom_map *prediction, const fathom_map *truth,
+                                            const fathom_measure_options *opt,
+                                            fathom_measures *measures, fathom_error *err);
 
 #ifdef __cplusplus
 }

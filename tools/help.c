@@ -10,7 +10,7 @@
 #include "default_model.h"
 #include "message.h"
 
-const char help_commands[] = "depth stereo info diff merge bench help";
+const char help_commands[] = "depth stereo info diff merge bench align eval help";
 
 static const char general[] =
     "fathom - depth maps from pictures, on CPUs\n"
@@ -20,6 +20,8 @@ static const char general[] =
     "       fathom stereo LEFT RIGHT -o OUT [options]             disparity or metres of a stereo pair\n"
     "       fathom info FILE [options]                            what is in a model or a map\n"
     "       fathom diff A B [options]                             how far map B is from map A\n"
+    "       fathom align MAP --known X,Y=METRES... -o OUT         metres for a relative map\n"
+    "       fathom eval --pred MAPS --truth DEPTHS [options]      how far maps are from ground truth\n"
     "       fathom merge MANIFEST... [-o OUT] [options]           one manifest of several, and its gaps\n"
     "       fathom bench [-m MODEL] [options]                     how fast it runs here, and why\n"
     "       fathom help [COMMAND|formats]                         this, all about a command, or what\n"
@@ -66,6 +68,8 @@ static const char depth_second[] =
     "      --scale S        depth = 1 / (S * value + T), S > 0\n"
     "      --shift T        default 0\n"
     "      --max-depth M    farther than this becomes M (default 100)\n"
+    "      --focal PX       refused: no family that runs here defines what its metres become under\n"
+    "                       another focal length than its training cameras'\n"
     "      --max-pixels N   refuse larger pictures (default 268435456)\n"
     "      --background C   RRGGBB behind transparent pixels (default 000000)\n"
     "      --no-exif        keep the stored orientation of photos\n"
@@ -184,6 +188,82 @@ static const char diff_text[] =
     "\n"
     "example: fathom diff reference.npy depth.png --max 0.001\n";
 
+static const char align_text[] =
+    "usage: fathom align MAP (--known X,Y=METRES ... | --points FILE | --depth FILE |\n"
+    "                         --disparity FILE --focal PX --baseline M) -o OUT [options]\n"
+    "\n"
+    "Turns the relative map of a picture into metres: 1 / metres = scale * value + shift, fitted to\n"
+    "pixels of known depth so that up to half of them may be wrong. From 20 points on, a smooth\n"
+    "field of scales over the picture is fitted too, and used if it predicts points that were left\n"
+    "out better than scale and shift alone. Says how many points agreed, and how far off they are.\n"
+    "Refused, with exit code 1, when the points do not determine a scale: one point, one distance,\n"
+    "one part of the map's values, nearer points where the map is farther.\n"
+    "\n"
+    "      --known X,Y=M    a pixel (0,0 is the upper left one) and its distance in metres along the\n"
+    "                       optical axis; to be given twice at least\n"
+    "      --points FILE    lines \"x y metres\", split by blanks or commas; \"-\": standard input\n"
+    "      --depth FILE     a depth map over the picture, dense or sparse (Kinect, LiDAR, stereo): PNG\n"
+    "                       of 16 bits, PFM, NPY, NPZ, or a metric map of fathom's; 0, NaN and infinity\n"
+    "                       are unknown; of another size it must have the same shape\n"
+    "      --depth-scale S  units of FILE that make a metre: mm (1000), kitti (256), tum (5000) or a\n"
+    "                       number. PNGs need it, but for fathom's own\n"
+    "      --disparity FILE the same of disparities, as \"fathom stereo\" gives them without a camera:\n"
+    "                       metres = focal * baseline / (disparity + doffs)\n"
+    "      --focal PX  --baseline METRES  --doffs PX (default 0): in pixels of FILE\n"
+    "      --key NAME       which array of an NPZ that has several\n"
+    "  -o, --out OUT        .png, .pfm, .npy, a folder, or \"-\"\n"
+    "      --format F       png pfm npy color\n"
+    "      --field F        auto (the default) or off\n"
+    "      --max-depth M    farther than this becomes M (default 100)\n"
+    "      --kind relative  what MAP is, where it is a PFM or NPY file and does not say\n"
+    "      --json           one line of JSON; -q, --quiet: errors only\n"
+    "\n"
+    "examples: fathom align map.png --known 320,400=1.2 --known 500,80=6 -o metres.png\n"
+    "          fathom align map.png --depth kinect.png --depth-scale mm -o metres.npy\n"
+    "          fathom stereo left.png right.png --calib calib.txt -o stereo.png &&\n"
+    "              fathom align map.png --depth stereo.png -o metres.png\n";
+
+static const char eval_first[] =
+    "usage: fathom eval --pred MAPS (--truth DEPTHS | --pairs FILE) [options]\n"
+    "\n"
+    "Measures depth maps against ground truth by the field's protocols. MAPS and DEPTHS are files, or\n"
+    "folders whose files (.png .pfm .npy .npz) are paired by their names without the extension; what\n"
+    "has no partner is listed, and the exit code then is 6. A row for each picture, then the mean\n"
+    "over pictures (each counts the same, whatever its size).\n"
+    "\n"
+    "Depth: AbsRel, SqRel, RMSE, RMSE of logarithms, SILog (x 100), log10, delta1 to delta3, and\n"
+    "Depth Pro's scale-invariant boundary F1. Disparity: EPE, and the shares off by more than 1, 2\n"
+    "and 4 px, of pixels with a prediction (bad) and of all with a truth (bad-all). Points: which of\n"
+    "two is nearer.\n"
+    "\n"
+    "      --align A        none; scale (medians); affine (least squares, depth): of metric maps, and\n"
+    "                       none of disparities. affine-disparity (least squares in inverse depth, or\n"
+    "                       against disparity): of relative maps and of disparities. Another one than\n"
+    "                       a map's kind admits is an error. Default: affine-disparity for relative\n"
+    "                       maps, else none\n"
+    "      --crop C         none; garg; eigen: of 640x480 NYU's, else KITTI's\n"
+    "      --min M --max M  metres (default 0.001 and 80): truth outside is not measured, predictions\n"
+    "                       are clamped to it\n"
+    "      --resize         predictions of another size, but the same shape, are resampled\n";
+
+static const char eval_second[] =
+    "      --truth-scale S  units that make a metre, or a pixel of disparity: mm (1000: NYU, Kinect),\n"
+    "                       kitti (256), tum (5000), or a number. PNGs need it, but for fathom's own\n"
+    "      --truth-kind K   depth (the default) or disparity; 0, NaN and infinity are unknown\n"
+    "      --truth-key N    which array of an NPZ that has several\n"
+    "      --pred-kind K    relative, metric or disparity: of PFM and NPY files, which do not say\n"
+    "      --pred-suffix S, --truth-suffix S\n"
+    "                       take only files whose names before the extension end in S, and leave S\n"
+    "                       out: with .depth, x.depth.png is paired as x\n"
+    "      --pairs FILE     JSON of DA-2K: {\"x.jpg\": [{\"point1\": [row, column], \"point2\": [row, column],\n"
+    "                       \"closer_point\": \"point1\"}]}; equal values are wrong answers\n"
+    "      --json           a line for each picture, and one for the mean; -q, --quiet: no notes\n"
+    "\n"
+    "examples: fathom eval --pred maps --truth nyu --truth-scale mm --crop eigen --max 10\n"
+    "          fathom eval --pred maps --truth kitti --truth-scale kitti --crop garg\n"
+    "          fathom eval --pred disparity.png --truth disp0GT.pfm --truth-kind disparity\n"
+    "          fathom eval --pred maps --pairs DA-2K/annotations.json\n";
+
 static const char merge_text[] =
     "usage: fathom merge MANIFEST... [-o OUT] [options]\n"
     "\n"
@@ -229,7 +309,7 @@ static const char bench_text[] =
     "          fathom bench -m vits.fathom --size 518x686 --precision bf16 --threads 1\n"
     "          fathom bench -m vits.fathom --throughput\n";
 
-static const char help_text[] = "usage: fathom help [depth|stereo|info|diff|merge|bench|formats]\n"
+static const char help_text[] = "usage: fathom help [depth|stereo|info|diff|merge|bench|align|eval|formats]\n"
                                 "\n"
                                 "example: fathom help depth\n";
 
@@ -240,6 +320,8 @@ static const struct {
     {"stereo", stereo_first, stereo_second, ""},
     {"info", info_text, "", ""},
     {"diff", diff_text, "", ""},
+    {"align", align_text, "", ""},
+    {"eval", eval_first, eval_second, ""},
     {"merge", merge_text, "", ""},
     {"bench", bench_text, "", ""},
     {"help", help_text, "", ""},
@@ -301,6 +383,8 @@ void help_usage(void)
           "       fathom stereo LEFT RIGHT -o OUT [options]\n"
           "       fathom info FILE [options]\n"
           "       fathom diff A B [options]\n"
+          "       fathom align MAP --known X,Y=METRES... -o OUT [options]\n"
+          "       fathom eval --pred MAPS --truth DEPTHS [options]\n"
           "       fathom merge MANIFEST... [-o OUT] [options]\n"
           "       fathom bench [-m MODEL] [options]\n"
           "       fathom help [COMMAND]\n",

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "jsonread.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +13,9 @@ struct reader {
 
 static void skip_blanks(struct reader *r)
 {
-    while (r->at < r->end && (*r->at == ' ' || *r->at == '\t' || *r->at == '\r')) r->at++;
+    while (r->at < r->end &&
+           (*r->at == ' ' || *r->at == '\t' || *r->at == '\r' || *r->at == '\n'))
+        r->at++;
 }
 
 static bool take(struct reader *r, char c)
@@ -145,6 +148,22 @@ bool json_read_object(const char *line, size_t size, json_member_fn fn, void *us
     return r.at == r.end;
 }
 
+bool json_read_array(const char *text, size_t size, json_member_fn fn, void *user)
+{
+    struct reader r = {text, text + size};
+    if (!take(&r, '[')) return false;
+    if (!take(&r, ']')) {
+        do {
+            struct json_member element = {.key = ""};
+            if (!read_value(&r, &element, 0)) return false;
+            fn(user, &element);
+        } while (take(&r, ','));
+        if (!take(&r, ']')) return false;
+    }
+    skip_blanks(&r);
+    return r.at == r.end;
+}
+
 bool json_key_is(const struct json_member *member, const char *key)
 {
     return member->key_size == strlen(key) && memcmp(member->key, key, member->key_size) == 0;
@@ -210,4 +229,14 @@ bool json_get_integer(const struct json_member *member, int64_t *value)
     }
     *value = negative ? -number : number;
     return true;
+}
+
+bool json_get_real(const struct json_member *member, double *value)
+{
+    char text[64], *end;
+    if (member->kind != JSON_NUMBER || member->size >= sizeof text) return false;
+    memcpy(text, member->text, member->size);
+    text[member->size] = 0;
+    *value = strtod(text, &end);
+    return !*end && isfinite(*value);
 }

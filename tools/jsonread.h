@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * A reader of one JSON object on a line, as json.h writes them. */
+ * A reader of JSON objects: a line each, as json.h writes them, or over several. */
 #ifndef TOOLS_JSONREAD_H
 #define TOOLS_JSONREAD_H
 
@@ -23,6 +23,9 @@ typedef void (*json_member_fn)(void *user, const struct json_member *member);
  * calls perhaps. */
 bool json_read_object(const char *line, size_t size, json_member_fn fn, void *user);
 
+/* The same for the elements of an array, which have no key: what a member of kind JSON_NESTED may be. */
+bool json_read_array(const char *text, size_t size, json_member_fn fn, void *user);
+
 bool json_key_is(const struct json_member *member, const char *key);
 
 /* The string with its escapes resolved, in new memory; NULL when the member is no string, when it holds
@@ -31,5 +34,8 @@ char *json_get_text(const struct json_member *member);
 
 /* Whole numbers only; false for all else. */
 bool json_get_integer(const struct json_member *member, int64_t *value);
+
+/* Any finite number. */
+bool json_get_real(const struct json_member *member, double *value);
 
 #endif

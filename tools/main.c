@@ -42,6 +42,8 @@ static int run_command(int argc, char **argv)
     if (strcmp(name, "diff") == 0) return command_diff(argc - 2, argv + 2);
     if (strcmp(name, "merge") == 0) return command_merge(argc - 2, argv + 2);
     if (strcmp(name, "stereo") == 0) return command_stereo(argc - 2, argv + 2);
+    if (strcmp(name, "align") == 0) return command_align(argc - 2, argv + 2);
+    if (strcmp(name, "eval") == 0) return command_eval(argc - 2, argv + 2);
     if (strcmp(name, "bench") == 0) return command_bench(argc - 2, argv + 2);
     if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
         return command_help(argc - 2, argv + 2);

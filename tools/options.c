@@ -78,7 +78,8 @@ bool options_parse(struct depth_options *opt, int *argc, char **argv, int *code)
 {
     int unit = 0;
     const char *jobs = NULL, *memory = NULL, *shard = NULL;
-    *opt = (struct depth_options){.scale = NAN, .shift = NAN, .max_depth = NAN, .png_level = -1};
+    *opt = (struct depth_options){.scale = NAN, .shift = NAN, .max_depth = NAN, .focal = NAN,
+                                  .png_level = -1};
     const struct arg table[] = {
         {"model", 'm', ARG_TEXT, &opt->model, 0, 0, NULL},
         {"out", 'o', ARG_TEXT, &opt->out, 0, 0, NULL},
@@ -94,6 +95,7 @@ bool options_parse(struct depth_options *opt, int *argc, char **argv, int *code)
         {"scale", 0, ARG_REAL, &opt->scale, 1e-30, 1e30, NULL},
         {"shift", 0, ARG_REAL, &opt->shift, -1e30, 1e30, NULL},
         {"max-depth", 0, ARG_REAL, &opt->max_depth, 1e-6, 1e9, NULL},
+        {"focal", 0, ARG_REAL, &opt->focal, 1e-3, 1e6, NULL},
         {"max-pixels", 0, ARG_COUNT, &opt->max_pixels, 1, 1e12, NULL},
         {"png-level", 0, ARG_INT, &opt->png_level, 0, 9, NULL},
         {"decoder", 0, ARG_CHOICE, &opt->decoder, 0, 0, "auto stb turbo"},
@@ -165,8 +167,24 @@ int options_choose_decoder(struct depth_options *opt, bool many)
     return EXIT_FINE;
 }
 
+/* None of the families that run here says what its metres become under another focal length. */
+static int check_focal(const struct depth_options *opt, const fathom_model_info *info)
+{
+    if (isnan(opt->focal)) return EXIT_FINE;
+    if (info->kind == FATHOM_KIND_METRIC)
+        complain("--focal: %s, of the family %s, does not define what another focal length changes: its "
+                 "metres are those of the cameras that it was trained on",
+                 info->name, info->family);
+    else
+        complain("--focal: %s gives relative inverse depth, which no focal length turns into metres; "
+                 "\"fathom align\" does, with known distances",
+                 info->name);
+    return EXIT_ARGUMENT;
+}
+
 int options_check_units(const struct depth_options *opt, const fathom_model_info *info)
 {
+    if (check_focal(opt, info) != EXIT_FINE) return EXIT_ARGUMENT;
     if (!opt->metres) return EXIT_FINE;
     bool given = !isnan(opt->scale) || !isnan(opt->shift) || !isnan(opt->max_depth);
     if (info->kind == FATHOM_KIND_METRIC && given) {

@@ -16,7 +16,7 @@ struct depth_options {
     int size, threads, format, gemm;
     int precision; /* 0 when not given, else 1 + a fathom_precision */
     bool json, quiet, metres, no_exif, reverse_color;
-    double scale, shift, max_depth; /* NaN when not given */
+    double scale, shift, max_depth, focal; /* NaN when not given */
     uint64_t max_pixels;
     int png_level; /* -1 when not given */
     int decoder;   /* 0 when not given, else of "auto stb turbo" */

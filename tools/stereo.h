@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "fathom.h"
+#include "fathom_stereo.h"
 
 struct stereo_options {
     const char *left, *right, *out, *filled, *model;

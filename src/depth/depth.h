@@ -43,6 +43,19 @@ fathom_status fm_decode_pfm(const char *name, const unsigned char *bytes, size_t
 fathom_status fm_decode_npy(const char *name, const unsigned char *bytes, size_t size,
                             fathom_map *map, fathom_encoding *encoding, fathom_error *err);
 
+/* Decoders of files that others wrote, for fathom_truth_read. A PNG that does not say what its codes
+ * mean holds code * scale, and 0 is no value; scale -1: unknown, such a PNG is refused. An NPY may hold any real type, in
+ * either order of bytes and of axes, also as [1, h, w] or [h, w, 1]. */
+fathom_status fm_decode_png16_scaled(const char *name, const unsigned char *bytes, size_t size,
+                                     double scale, fathom_map *map, fathom_encoding *encoding,
+                                     fathom_error *err);
+fathom_status fm_decode_npy_any(const char *name, const unsigned char *bytes, size_t size,
+                                fathom_map *map, fathom_error *err);
+
+/* Of an NPZ (a zip of NPY files, stored or deflated) the array of that name; key NULL: the only one. */
+fathom_status fm_decode_npz(const char *name, const unsigned char *bytes, size_t size, const char *key,
+                            fathom_map *map, fathom_error *err);
+
 /* Sets the size of an empty map and allocates its values. Refuses sizes under 1 x 1 or with over
  * 2^30 values. */
 fathom_status fm_map_alloc(fathom_map *map, const char *name, int64_t width, int64_t height,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * A 16-bit PNG of write_png16.c -> values. */
+ * A 16-bit PNG of write_png16.c -> values; and one of others, whose scale the caller knows. */
 #include "depth/depth.h"
 
 #include <math.h>
@@ -21,6 +21,7 @@ struct decoder {
     const char *name;
     const unsigned char *bytes;
     size_t size, at;
+    double given; /* the scale where the file does not say it; 0: it must; below 0: it should */
     png_structp read;
     png_infop info;
     unsigned char *row;
@@ -99,6 +100,17 @@ static fathom_status read_meaning(struct decoder *d)
                        "16-bit grey one that fathom wrote was expected",
                        d->name, png_get_bit_depth(d->read, d->info),
                        png_get_channels(d->read, d->info));
+    d->encoding->format = FATHOM_FORMAT_PNG16;
+    if (!kind && d->given > 0) {
+        d->encoding->scale = d->given;
+        d->encoding->first_code = 1;
+        return FATHOM_OK;
+    }
+    if (!kind && d->given < 0)
+        return fm_fail(d->err, FATHOM_E_FORMAT,
+                       "%s: this 16-bit PNG does not say what its codes mean: give how many make a "
+                       "metre or a pixel (mm: 1000, kitti: 256, tum: 5000)",
+                       d->name);
     for (fathom_kind k = FATHOM_KIND_RELATIVE_INVERSE; kind && k <= FATHOM_KIND_DISPARITY; k++)
         if (strcmp(kind, fm_kind_name(k)) == 0) d->map->kind = k;
     if (!d->map->kind || !find_number(d, "fathom:scale", &d->encoding->scale) ||
@@ -109,7 +121,6 @@ static fathom_status read_meaning(struct decoder *d)
                        "what the codes mean): its values are unknown",
                        d->name);
     d->encoding->first_code = (int)first_code;
-    d->encoding->format = FATHOM_FORMAT_PNG16;
     copy_text(d->encoding->unit, sizeof d->encoding->unit, fm_unit(d->map->kind));
     copy_text(d->map->model, sizeof d->map->model, find_text(d, "fathom:model"));
     copy_text(d->map->checkpoint_sha256, sizeof d->map->checkpoint_sha256,
@@ -181,7 +192,14 @@ static int read_png(struct decoder *d)
 fathom_status fm_decode_png16(const char *name, const unsigned char *bytes, size_t size,
                               fathom_map *map, fathom_encoding *encoding, fathom_error *err)
 {
-    struct decoder d = {.name = name, .bytes = bytes, .size = size, .map = map,
+    return fm_decode_png16_scaled(name, bytes, size, 0, map, encoding, err);
+}
+
+fathom_status fm_decode_png16_scaled(const char *name, const unsigned char *bytes, size_t size,
+                                     double scale, fathom_map *map, fathom_encoding *encoding,
+                                     fathom_error *err)
+{
+    struct decoder d = {.name = name, .bytes = bytes, .size = size, .given = scale, .map = map,
                         .encoding = encoding, .err = err};
     d.read = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &d, on_error, on_warning, &d, on_malloc,
                                        on_free);

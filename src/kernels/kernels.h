@@ -49,13 +49,17 @@ struct fm_gemm_tile {
     struct fm_epilogue ep; /* pointers at this tile's first row and column */
 };
 
-/* The same with bf16 operands: products of bf16, summed in f32. Values lie in pairs along k, so that
- * one instruction multiplies two of them: a[s][m] points at depth values, b is
- * [segments * depth / 2][width] pairs, the lower half of each word the earlier value. `depth` is the
- * number of values, even. Exactly one of c and c16 is set; the epilogue is computed in f32, a result
- * for c16 is rounded to nearest even at the end. */
+/* The same with bf16 operands: products of bf16, summed in f32, for any number of rows, lda values
+ * apart. Values lie in pairs along k, so that one instruction multiplies two of them: b holds pairs,
+ * the lower half of each word the earlier value, in strips of the level's `strip` columns, one after the
+ * other: [segments * depth / 2][strip], the last one, or a panel that is narrower, as wide as is left. `depth` is the
+ * number of values, even. Segment s of row m is the depth values at a + m * lda + shift[s]. Exactly one
+ * of c and c16 is set; the epilogue is computed in f32, a result for c16 is rounded to nearest even at
+ * the end. Between open_tiles and close_tiles where the level has those. */
 struct fm_gemm_tile_bf16 {
-    const uint16_t *const *a;
+    const uint16_t *a;
+    ptrdiff_t lda;
+    const ptrdiff_t *shift; /* [segments]; NULL: one segment, shifted by 0 */
     int rows, segments, depth;
     const uint32_t *b;
     int width;
@@ -72,10 +76,11 @@ struct fm_gemm_tile_bf16 {
  *     C[m][n] = finish((sum over k of a[m][k] * b[k][n] - row_zero[m] * column_sum[n])
  *                      * (row_scale[m] * column_scale[n]))
  *
- * column_sum[n] is the sum of b[k][n] over k. Values lie in fours along k: b is [depth / 4][width]
- * words, the earliest value lowest. depth is a multiple of 4, at most 65536. c and c16 as above. */
+ * column_sum[n] is the sum of b[k][n] over k. Values lie in fours along k: b is words, strips of
+ * [depth / 4][strip], the earliest value lowest. depth is a multiple of 4, at most 65536. c, c16, tiles as above. */
 struct fm_gemm_tile_int8 {
-    const uint8_t *const *a; /* [FM_TILE_ROWS] -> depth values each; unused rows: any valid */
+    const uint8_t *a; /* row m: depth values at a + m * lda */
+    ptrdiff_t lda;
     int rows, depth;
     const uint32_t *b;
     int width;
@@ -91,7 +96,7 @@ struct fm_gemm_tile_int8 {
 /* gemm_tile    the first of the above.
  * gemm_tile_int8 the third. The integers are the same at every level.
  * gemm_tile_bf16 the second. Sums in pairs, so it equals the first on the widened operands up to
- *              the order of additions.
+ *              the order of additions. Subnormal operands and results may count as zero.
  * finish_rows  the epilogue alone, in place on c [rows][ldc].
  * pack_nk      W [n][k] (row-major, `ld` values between rows, any weight type) to the panel
  *              [k][width] of f32: panel[i][j] = W[j][i] for j < n, 0 for n <= j < width.
@@ -114,6 +119,8 @@ struct fm_gemm_tile_int8 {
  *              exp(scale * (old top - top)); sum = sum * that + the sum of the new x. Before the first
  *              part top = -infinity, sum = 0. The caller divides by the sum at the end. As a power of
  *              2: with a = scale * (top - x), relative error 3e-7 + 2e-7 a.
+ * softmax_bf16 the same with the new values rounded to bf16, in y, which may start where x does; sum is of
+ *              the values before rounding. Relative error 8e-5 + 1e-6 a before rounding, which is up to 4e-3.
  * gelu         y = x * Phi(x), exact (erf) form; |error| <= 4e-7 * max(1, |x|). In place.
  * silu_mul     y = gate / (1 + exp(-gate)) * up. In place on either.
  * sigmoid      y = scale / (1 + exp(-x)). In place.
@@ -161,9 +168,10 @@ struct fm_gemm_tile_int8 {
  * values (of bf16: FM_PEAK_BF16_CHAINS), chain i starts with y[i] in all lanes and leaves its first lane there, so that the work can
  * be checked and cannot be left out.
  * peak_f32     n times, each chain: y = y * 0.5 + 1. Returns the operations done, a multiply-add as two.
- * peak_bf16    n times: y = y + 0.5 * 1 + 0.25 * 1 with bf16 products. Where the level has no such
- *              instruction: y = 0, returns 0.
- * peak_int8    n times: y = y + 4 products 3 * -2, unsigned by signed. The same where there is none.
+ * peak_bf16    n times: y = y + 0.5 * 1 + 0.25 * 1 with bf16 products (tiles: and with 30 of 0). Where
+ *              the level has no such instruction: y = 0, returns 0.
+ * peak_int8    n times: y = y + 4 products 3 * -2, unsigned by signed (tiles: and 60 of 0). The same where
+ *              there is none.
  * read_sum     the sum of x [n], in any order: a load and an addition for each vector. */
 enum { FM_PEAK_CHAINS = 12, FM_PEAK_BF16_CHAINS = 16 };
 
@@ -225,16 +233,39 @@ static inline float fm_round(float x)
 
 #define K(ret, name, args) ret(*name) args;
 struct fm_kernels {
-    const char *level; /* "scalar", "avx2", "avx512", "avx512bf16" */
+    const char *level; /* "scalar", "avx2", "avx512", "avx512bf16", "avx512amx" */
     int lanes;         /* floats in a vector */
     int has_bf16;      /* 1: gemm_tile_bf16 runs on bf16 instructions, faster than gemm_tile */
     int panel;         /* widest packed panel */
+    int strip;         /* columns that lie together in panels of pairs and fours */
+    /* Set up and give back this thread's tile registers, which gemm_tile_bf16, gemm_tile_int8 and their
+     * peaks use: both calls on the thread that calls those in between, not nested. NULL: there are none. */
+    void (*open_tiles)(void), (*close_tiles)(void);
 #include "kernels/list.h"
 };
 #undef K
 
 extern const struct fm_kernels fm_kernels_scalar, fm_kernels_avx2, fm_kernels_avx512,
-    fm_kernels_avx512bf16;
+    fm_kernels_avx512bf16, fm_kernels_avx512amx;
+
+static inline void fm_open_tiles(const struct fm_kernels *k)
+{
+    if (k->open_tiles) k->open_tiles();
+}
+
+static inline void fm_close_tiles(const struct fm_kernels *k)
+{
+    if (k->close_tiles) k->close_tiles();
+}
+
+/* The epilogue of the rows from m on. */
+static inline struct fm_epilogue fm_epilogue_at(const struct fm_epilogue *ep, int m)
+{
+    struct fm_epilogue at = *ep;
+    if (at.residual) at.residual += m * at.ldr;
+    if (at.row_scale) at.row_scale += m;
+    return at;
+}
 
 /* Width of the panel that starts where `left` columns remain. */
 static inline int fm_panel_width(const struct fm_kernels *k, int left)

@@ -5,20 +5,29 @@
 
 #include <math.h>
 
-enum { QUERY_ROWS = 4 * FM_TILE_ROWS, KEYS = 256 }; /* KEYS: whole panels, and an even number */
+/* Keys that are taken at a time, whole panels and an even number, and queries. With vectors, the scores at
+ * hand stay in the first cache; tiles are fast enough to wait for the first cache in any case, so there
+ * they fill a part of the second, and most pictures need no second block of keys. */
+enum { ROWS = 4 * FM_TILE_ROWS, KEYS = 256, TILED_ROWS = 64, TILED_KEYS = 1408, MOST_ROWS = TILED_ROWS };
 
 struct attention {
     const struct fm_kernels *k;
     const uint16_t *qkv;
     uint16_t *y;
     int n, heads, d;
-    uint32_t *keys, *values;       /* per worker, of one head: panels [d / 2][keys], [ceil(n / 2)][d] of pairs */
+    uint32_t *keys, *values;       /* per worker, of one head: panels [d / 2][keys], panels [block / 2][d] of pairs */
     size_t keys_size, values_size; /* of one head */
+    int rows, block;               /* queries and keys at a time */
     int queries;                   /* of a task */
-    float *scores;                 /* per worker [QUERY_ROWS][KEYS] */
-    uint16_t *weights;             /* per worker [QUERY_ROWS][KEYS], after softmax */
-    float *mixed;                  /* per worker [QUERY_ROWS][d] */
+    float *scores;                 /* per worker [rows][block]; then weights in bf16, 2 * block from row to row */
+    float *mixed;                  /* per worker [rows][d] */
 };
+
+/* Where the values of the block of keys from `key` on begin: d columns, rounded up to whole vectors. */
+static size_t values_at(const struct attention *t, int key)
+{
+    return (size_t)(key / 2) * fm_packed_size(t->k, t->d, 1);
+}
 
 /* The head's K and V to the worker's panels. */
 static void pack_head(const struct attention *t, size_t head, int worker)
@@ -29,86 +38,70 @@ static void pack_head(const struct attention *t, size_t head, int worker)
     uint32_t *keys = t->keys + (size_t)worker * t->keys_size, *values = t->values + (size_t)worker * t->values_size;
     for (int j = 0; j < t->n; j += t->k->panel) {
         const int left = t->n - j, width = fm_panel_width(t->k, left);
-        t->k->pack_nk((float *)(void *)(keys + (size_t)j * (size_t)pairs), k + j * ld, FM_F32,
-                      ld / 2, left < width ? left : width, pairs, width);
+        fm_pack_words(t->k, keys + (size_t)j * (size_t)pairs, k + j * ld, ld / 2,
+                      left < width ? left : width, pairs, width);
     }
-    for (int j = 0; j < t->d; j += t->k->panel) {
-        const int left = t->d - j, width = fm_panel_width(t->k, left);
-        t->k->pack_pairs(values + (size_t)j * (size_t)((t->n + 1) / 2), v + j, ld,
-                         left < width ? left : width, t->n, width);
-    }
+    for (int key = 0; key < t->n; key += t->block)
+        for (int j = 0; j < t->d; j += t->k->strip) {
+            const int keys_left = t->n - key < t->block ? t->n - key : t->block, left = t->d - j;
+            const int width = left < t->k->strip ? fm_panel_width(t->k, left) : t->k->strip;
+            t->k->pack_pairs(values + values_at(t, key) + (size_t)j * (size_t)((keys_left + 1) / 2),
+                             v + key * ld + j, ld, left < width ? left : width, keys_left, width);
+        }
 }
 
-/* The rows of A, from `first` on, `ld` apart; those that a tile has too many repeat the first. */
-static int tile_rows(const uint16_t **a, const uint16_t *first, size_t ld, int left)
-{
-    const int n = left < FM_TILE_ROWS ? left : FM_TILE_ROWS;
-    for (int i = 0; i < FM_TILE_ROWS; i++) a[i] = first + (size_t)(i < n ? i : 0) * ld;
-    return n;
-}
-
-/* scores [rows][KEYS] = Q K^T for the keys from `key` to `last` - 1 */
+/* scores [rows][block] = Q K^T for the keys from `key` to `last` - 1 */
 static void scores_of(const struct attention *t, size_t head, int worker, int first, int rows, int key,
                       int last, float *scores)
 {
     const size_t ld = 3 * (size_t)(t->heads * t->d);
-    const uint16_t *q = t->qkv + (size_t)first * ld + head * (size_t)t->d, *a[FM_TILE_ROWS];
+    const uint16_t *q = t->qkv + (size_t)first * ld + head * (size_t)t->d;
     for (int j = key; j < last; j += t->k->panel) {
         const int left = t->n - j, width = fm_panel_width(t->k, left);
         struct fm_gemm_tile_bf16 tile = {
-            .a = a, .segments = 1, .depth = t->d,
+            .a = q, .lda = (ptrdiff_t)ld, .rows = rows, .segments = 1, .depth = t->d,
             .b = t->keys + (size_t)worker * t->keys_size + (size_t)j * (size_t)t->d / 2, .width = width,
-            .ldc = KEYS, .columns = left < width ? left : width,
+            .c = scores + (j - key), .ldc = t->block, .columns = left < width ? left : width,
         };
-        for (int m = 0; m < rows; m += FM_TILE_ROWS) {
-            tile.rows = tile_rows(a, q + (size_t)m * ld, ld, rows - m);
-            tile.c = scores + m * KEYS + (j - key);
-            t->k->gemm_tile_bf16(&tile);
-        }
+        t->k->gemm_tile_bf16(&tile);
     }
 }
 
-/* mixed [rows][d] += weights [rows][keys] V, keys even */
+/* mixed [rows][d] += weights [rows][2 * block] V, keys even */
 static void add_values(const struct attention *t, int worker, int rows, int key, int keys,
                        const uint16_t *weights, float *mixed)
 {
-    const uint16_t *a[FM_TILE_ROWS];
     for (int j = 0; j < t->d; j += t->k->panel) {
         const int left = t->d - j, width = fm_panel_width(t->k, left);
         struct fm_gemm_tile_bf16 tile = {
-            .a = a, .segments = 1, .depth = keys,
-            .b = t->values + (size_t)worker * t->values_size + (size_t)j * (size_t)((t->n + 1) / 2) +
-                 (size_t)(key / 2) * (size_t)width,
-            .width = width, .ldc = t->d, .columns = left < width ? left : width,
+            .a = weights, .lda = 2 * t->block, .rows = rows, .segments = 1, .depth = keys,
+            .b = t->values + (size_t)worker * t->values_size + values_at(t, key) + (size_t)j * (size_t)(keys / 2),
+            .width = width, .c = mixed + j, .ldc = t->d, .columns = left < width ? left : width,
         };
-        for (int m = 0; m < rows; m += FM_TILE_ROWS) {
-            tile.rows = tile_rows(a, weights + m * KEYS, KEYS, rows - m);
-            tile.c = mixed + m * t->d + j;
-            if (key > 0) tile.ep = (struct fm_epilogue){.residual = tile.c, .ldr = t->d};
-            t->k->gemm_tile_bf16(&tile);
-        }
+        if (key > 0) tile.ep = (struct fm_epilogue){.residual = tile.c, .ldr = t->d};
+        t->k->gemm_tile_bf16(&tile);
     }
 }
 
-/* QUERY_ROWS queries from `first` on, or the `rows` that are left. */
+/* `rows` queries from `first` on. */
 static void attend(const struct attention *t, size_t head, int first, int rows, int worker)
 {
-    const size_t dim = (size_t)(t->heads * t->d), me = (size_t)worker * QUERY_ROWS;
+    const size_t dim = (size_t)(t->heads * t->d), me = (size_t)worker * (size_t)t->rows;
     const float scale = 1.0f / sqrtf((float)t->d);
-    float *scores = t->scores + me * KEYS, *mixed = t->mixed + me * (size_t)t->d;
-    uint16_t *weights = t->weights + me * KEYS;
-    float top[QUERY_ROWS], sum[QUERY_ROWS] = {0}, shrink[QUERY_ROWS];
+    float *scores = t->scores + me * (size_t)t->block, *mixed = t->mixed + me * (size_t)t->d;
+    uint16_t *weights = (uint16_t *)(void *)scores; /* the first half of each row of scores */
+    float top[MOST_ROWS], sum[MOST_ROWS] = {0}, shrink[MOST_ROWS];
     for (int m = 0; m < rows; m++) top[m] = -INFINITY;
 
-    for (int key = 0; key < t->n; key += KEYS) {
-        const int keys = t->n - key < KEYS ? t->n - key : KEYS;
+    for (int key = 0; key < t->n; key += t->block) {
+        const int keys = t->n - key < t->block ? t->n - key : t->block;
         int same = 1;
         scores_of(t, head, worker, first, rows, key, key + keys, scores);
         for (int m = 0; m < rows; m++) {
-            shrink[m] = t->k->softmax(scores + m * KEYS, scale, keys, &top[m], &sum[m]);
+            uint16_t *row = weights + m * 2 * t->block;
+            shrink[m] = t->k->softmax_bf16(row, scores + m * t->block, scale, keys, &top[m], &sum[m]);
             same &= shrink[m] == 1.0f;
-            t->k->to_bf16(weights + m * KEYS, scores + m * KEYS, keys);
-            if (keys % 2) weights[m * KEYS + keys] = 0;
+            if (keys % 2) row[keys] = 0;
         }
         if (key > 0 && !same)
             t->k->finish_rows(mixed, t->d, rows, t->d, &(struct fm_epilogue){.row_scale = shrink});
@@ -127,8 +120,10 @@ static void attend_task(void *arg, size_t task, int worker)
     const int first = (int)(task / (size_t)t->heads) * t->queries;
     const int last = t->n - first < t->queries ? t->n : first + t->queries;
     pack_head(t, head, worker);
-    for (int m = first; m < last; m += QUERY_ROWS)
-        attend(t, head, m, last - m < QUERY_ROWS ? last - m : QUERY_ROWS, worker);
+    fm_open_tiles(t->k);
+    for (int m = first; m < last; m += t->rows)
+        attend(t, head, m, last - m < t->rows ? last - m : t->rows, worker);
+    fm_close_tiles(t->k);
 }
 
 void fm_attention_bf16(struct fm_context *context, const uint16_t *qkv, int n, int heads, int d,
@@ -138,16 +133,19 @@ void fm_attention_bf16(struct fm_context *context, const uint16_t *qkv, int n, i
     struct attention t = {.k = k, .qkv = qkv, .y = y, .n = n, .heads = heads, .d = d};
     const int pairs = (n + 1) / 2;
     const size_t threads = (size_t)context->threads, parts = fm_attention_parts(heads, n, context->threads);
-    t.queries = ((n + (int)parts - 1) / (int)parts + FM_TILE_ROWS - 1) / FM_TILE_ROWS * FM_TILE_ROWS;
+    const int unit = k->open_tiles ? 32 : FM_TILE_ROWS; /* rows of whole tiles */
+    t.rows = k->open_tiles ? TILED_ROWS : ROWS;
+    t.block = k->open_tiles ? TILED_KEYS : KEYS;
+    if (t.block > n) t.block = (n + k->panel - 1) / k->panel * k->panel;
+    t.queries = ((n + (int)parts - 1) / (int)parts + unit - 1) / unit * unit;
     t.keys_size = fm_packed_size(k, n, d / 2);
     t.values_size = fm_packed_size(k, d, pairs);
 
     const size_t mark = fm_arena_mark(context->arena);
-    const size_t rows = threads * QUERY_ROWS;
+    const size_t rows = threads * (size_t)t.rows;
     t.keys = fm_arena_alloc(context->arena, threads * t.keys_size, sizeof *t.keys);
     t.values = fm_arena_alloc(context->arena, threads * t.values_size, sizeof *t.values);
-    t.scores = fm_arena_alloc(context->arena, rows * KEYS, sizeof *t.scores);
-    t.weights = fm_arena_alloc(context->arena, rows * KEYS, sizeof *t.weights);
+    t.scores = fm_arena_alloc(context->arena, rows * (size_t)t.block, sizeof *t.scores);
     t.mixed = fm_arena_alloc(context->arena, rows * (size_t)d, sizeof *t.mixed);
     /* per score: two products over d, and softmax's scale, subtraction, exp and sum */
     fm_count(context, FM_UNIT_BF16, (4.0 * d + 4) * heads * n * (double)n,

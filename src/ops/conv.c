@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Convolutions as matrix products on shifted rows: no im2col matrix, no padded copies. */
+#include "ops/direct.h"
 #include "ops/winograd.h"
 
 #include <string.h>
@@ -62,6 +63,58 @@ static void run_winograd(struct fm_context *context, const struct fm_weights *w,
                         winograd_task, &c);
 }
 
+/* ---- direct, on bf16 operands --------------------------------------------------------------------- */
+
+enum { STRIP_ROWS = 8, STRIP_BYTES = 512 << 10 }; /* of output, at most; of rounded input, in the second cache */
+
+struct direct_conv {
+    struct fm_direct direct;
+    struct fm_pixels pixels;
+    struct fm_feature y;
+    struct fm_epilogue ep;
+    int rows;           /* of output in a task */
+    uint16_t *rounded;  /* per worker: the padded rows that a task reads */
+    size_t rounded_size;
+};
+
+static void direct_task(void *arg, size_t task, int worker)
+{
+    const struct direct_conv *t = arg;
+    const struct fm_pixels *x = &t->pixels;
+    const int first = (int)task * t->rows, last = first + t->rows < t->y.h ? first + t->rows : t->y.h;
+    const size_t row = fm_direct_row_size(&t->direct, x->w), line = (size_t)t->y.w * (size_t)t->y.c;
+    uint16_t *rounded = t->rounded + (size_t)worker * t->rounded_size;
+    const int top = first * x->stride - 1, below = (last - 1) * x->stride + 2;
+    for (int y = top; y < below; y++) {
+        const int inside = y >= 0 && y < x->h;
+        fm_direct_put(&t->direct, inside ? x->data + (size_t)y * (size_t)x->w * (size_t)x->c : NULL, x->w,
+                      rounded + (size_t)(y - top) * row);
+    }
+    fm_open_tiles(t->direct.k);
+    for (int y = first; y < last; y++) {
+        const struct fm_epilogue ep = fm_epilogue_at(&t->ep, y * t->y.w);
+        fm_direct_row(&t->direct, rounded + (size_t)((y - first) * x->stride) * row, x->w, x->stride, t->y.w,
+                      t->y.data + (size_t)y * line, &ep);
+    }
+    fm_close_tiles(t->direct.k);
+}
+
+static void run_direct(struct fm_context *context, const struct fm_weights *w, const struct fm_pixels *pixels,
+                       struct fm_feature *y, const struct fm_epilogue *ep)
+{
+    struct direct_conv t = {.pixels = *pixels, .y = *y};
+    if (ep) t.ep = *ep;
+    t.direct = fm_direct_prepare(context, w);
+    const size_t row = fm_direct_row_size(&t.direct, pixels->w);
+    const int fit = (int)(STRIP_BYTES / (row * sizeof *t.rounded)) - 2;
+    t.rows = fit < 1 ? 1 : fit < STRIP_ROWS ? fit : STRIP_ROWS;
+    while (t.rows > 1 && (y->h + t.rows - 1) / t.rows < 3 * context->threads) t.rows--;
+    t.rounded_size = row * (size_t)((t.rows - 1) * pixels->stride + 3);
+    t.rounded = fm_arena_alloc(context->arena, (size_t)context->threads * t.rounded_size, sizeof *t.rounded);
+    fm_direct_count(context, w, (double)y->h * y->w);
+    if (!context->dry) fm_parallel_for(context, (size_t)((y->h + t.rows - 1) / t.rows), direct_task, &t);
+}
+
 void fm_conv3x3(struct fm_context *context, const struct fm_weights *w, const struct fm_feature *x,
                 int stride, struct fm_feature *y, const struct fm_epilogue *ep)
 {
@@ -73,7 +126,9 @@ void fm_conv3x3(struct fm_context *context, const struct fm_weights *w, const st
                  (double)w->out * w->in * (double)fm_dtype_size(w->type));
     if (!context->dry) memset(zeros, 0, (size_t)x->c * sizeof(float));
     struct fm_pixels pixels = {x->data, zeros, x->h, x->w, x->c, stride, y->w};
-    if (stride == 1 && context->gemm == FATHOM_GEMM_DEFAULT) {
+    if (fm_is_direct(context)) {
+        run_direct(context, w, &pixels, y, ep);
+    } else if (stride == 1 && context->gemm == FATHOM_GEMM_DEFAULT) {
         run_winograd(context, w, &pixels, y, ep);
     } else {
         struct fm_product product = {

@@ -4,6 +4,7 @@
  * A task makes a strip of STRIP output rows. It upsamples the rows that the strip's convolution
  * needs (two more, which the neighbours make too), and everything up to the depth values stays in
  * its worker's scratch, about a megabyte: no map of full resolution and many channels exists. */
+#include "ops/direct.h"
 #include "ops/upsample.h"
 #include "ops/winograd.h"
 
@@ -13,24 +14,27 @@ enum { STRIP = 8 }; /* even: whole Winograd tiles */
 
 struct head {
     struct fm_upsampler upsampler;
-    struct fm_winograd winograd;
+    struct fm_winograd winograd; /* or, on bf16 operands: */
+    struct fm_direct direct;
+    uint16_t *rounded;           /* per worker [STRIP + 2] padded rows */
+    const struct fm_kernels *k;
     const float *zeros;
     float *strips; /* per worker [STRIP + 3][w][c]: row r is picture row first - 2 + r */
     float *hidden; /* per worker [2][2 * FM_WINOGRAD_TILES][conv.out] */
     float last[FM_HEAD_MAX_CHANNELS], last_bias;
     enum fm_head_activation act;
     float scale;
-    int h, w;
+    int h, w, channels; /* of the convolution */
     float *out; /* [h][w] */
 };
 
 /* Two rows of n pairs of pixels from `hidden` to the output. */
 static void last_layer(const struct head *t, const float *hidden, int y, int x, int pairs)
 {
-    const int channels = t->winograd.weights.out;
+    const int channels = t->channels;
     const int columns = t->w - x < 2 * pairs ? t->w - x : 2 * pairs;
     for (int i = 0; i < 2 && y + i < t->h; i++)
-        t->winograd.k->dot_rows(t->out + (size_t)(y + i) * (size_t)t->w + x,
+        t->k->dot_rows(t->out + (size_t)(y + i) * (size_t)t->w + x,
                                 hidden + (size_t)(i * 2 * pairs) * (size_t)channels, t->last,
                                 t->last_bias, columns, channels);
 }
@@ -38,8 +42,8 @@ static void last_layer(const struct head *t, const float *hidden, int y, int x, 
 static void activate(const struct head *t, int y)
 {
     float *row = t->out + (size_t)y * (size_t)t->w;
-    if (t->act == FM_HEAD_SIGMOID) t->winograd.k->sigmoid(row, row, t->scale, t->w);
-    if (t->act == FM_HEAD_RELU) t->winograd.k->relu(row, row, t->w);
+    if (t->act == FM_HEAD_SIGMOID) t->k->sigmoid(row, row, t->scale, t->w);
+    if (t->act == FM_HEAD_RELU) t->k->relu(row, row, t->w);
 }
 
 static void head_task(void *arg, size_t task, int worker)
@@ -50,7 +54,7 @@ static void head_task(void *arg, size_t task, int worker)
     const size_t line = (size_t)t->w * (size_t)channels;
     float *strip = t->strips + (size_t)worker * (STRIP + 3) * line;
     float *hidden = t->hidden + (size_t)worker * 4 * FM_WINOGRAD_TILES *
-                                    (size_t)t->winograd.weights.out;
+                                    (size_t)t->channels;
     const int below = last < t->h ? last + 1 : t->h; /* rows first - 1 to below - 1 are needed */
     for (int y = first - 1; y < below; y++) {
         float *row = strip + (size_t)(y - first + 2) * line;
@@ -72,23 +76,53 @@ static void head_task(void *arg, size_t task, int worker)
     }
 }
 
+/* The same on bf16 operands: a row of the convolution is one product. */
+static void direct_task(void *arg, size_t task, int worker)
+{
+    const struct head *t = arg;
+    const int first = (int)task * STRIP, last = first + STRIP < t->h ? first + STRIP : t->h;
+    const struct fm_epilogue relu = {.act = FM_ACT_RELU};
+    const size_t row = fm_direct_row_size(&t->direct, t->w);
+    float *line = t->strips + (size_t)worker * (size_t)t->w * (size_t)t->upsampler.x.c;
+    float *hidden = t->hidden + (size_t)worker * (size_t)t->w * (size_t)t->channels;
+    uint16_t *rounded = t->rounded + (size_t)worker * (STRIP + 2) * row;
+    for (int y = first - 1; y < last + 1; y++) {
+        const int inside = y >= 0 && y < t->h;
+        if (inside) fm_upsampler_row(&t->upsampler, y, worker, line);
+        fm_direct_put(&t->direct, inside ? line : NULL, t->w, rounded + (size_t)(y - first + 1) * row);
+    }
+    fm_open_tiles(t->k);
+    for (int y = first; y < last; y++) {
+        fm_direct_row(&t->direct, rounded + (size_t)(y - first) * row, t->w, 1, t->w, hidden, &relu);
+        t->k->dot_rows(t->out + (size_t)y * (size_t)t->w, hidden, t->last, t->last_bias, t->w, t->channels);
+        activate(t, y);
+    }
+    fm_close_tiles(t->k);
+}
+
 void fm_upsample_conv_head(struct fm_context *context, const struct fm_feature *x,
                            const struct fm_weights *conv, const struct fm_weights *last,
                            enum fm_head_activation act, float scale, int h, int w, float *out)
 {
     const size_t mark = fm_arena_mark(context->arena), threads = (size_t)context->threads;
-    struct head t = {.act = act, .scale = scale, .h = h, .w = w, .out = out};
+    struct head t = {.k = context->kernels, .act = act, .scale = scale, .h = h, .w = w,
+                     .channels = conv->out, .out = out};
     t.upsampler = fm_upsampler_prepare(context, x, h, w);
-    t.winograd = fm_winograd_prepare(context, conv);
+    const int direct = fm_is_direct(context);
+    const size_t line = (size_t)w * (size_t)x->c, out_row = (size_t)conv->out * sizeof(float);
+    if (direct) t.direct = fm_direct_prepare(context, conv);
+    else t.winograd = fm_winograd_prepare(context, conv);
     float *zeros = fm_arena_alloc(context->arena, (size_t)x->c, sizeof(float));
-    t.strips = fm_arena_alloc(context->arena, threads * (STRIP + 3) * (size_t)w,
-                              (size_t)x->c * sizeof(float));
-    t.hidden = fm_arena_alloc(context->arena, threads * 4 * FM_WINOGRAD_TILES,
-                              (size_t)conv->out * sizeof(float));
+    t.strips = fm_arena_alloc(context->arena, threads * (direct ? 1 : STRIP + 3), line * sizeof(float));
+    t.hidden = fm_arena_alloc(context->arena, threads * (direct ? (size_t)w : 4 * FM_WINOGRAD_TILES), out_row);
+    if (direct)
+        t.rounded = fm_arena_alloc(context->arena, threads * (STRIP + 2),
+                                   fm_direct_row_size(&t.direct, w) * sizeof *t.rounded);
     t.zeros = zeros;
     const int strips = (h + STRIP - 1) / STRIP; /* each upsamples two rows that its neighbours have */
     fm_upsampler_count(context, x, h + 2 * strips - 2, w);
-    fm_winograd_count(context, conv, ((w + 1) / 2) * ((h + 1) / 2));
+    if (direct) fm_direct_count(context, conv, (double)h * w);
+    else fm_winograd_count(context, conv, ((w + 1) / 2) * ((h + 1) / 2));
     fm_count(context, FM_UNIT_F32, 2.0 * h * w * last->in,
              ((double)fm_feature_size(x) + (double)h * w) * sizeof(float) +
                  (double)conv->out * conv->in * (double)fm_dtype_size(conv->type));
@@ -96,7 +130,7 @@ void fm_upsample_conv_head(struct fm_context *context, const struct fm_feature *
         memset(zeros, 0, (size_t)x->c * sizeof(float));
         for (int i = 0; i < last->in; i++) t.last[i] = fm_weight(last->data, last->type, i);
         t.last_bias = last->bias[0];
-        fm_parallel_for(context, (size_t)strips, head_task, &t);
+        fm_parallel_for(context, (size_t)strips, direct ? direct_task : head_task, &t);
     }
     fm_arena_release(context->arena, mark);
 }

@@ -14,7 +14,6 @@ struct product {
     int m, block, panels;
 };
 
-/* Rows of pairs are rows of 32-bit words: the f32 packing moves them as they are. */
 static void pack_task(void *arg, size_t i, int worker)
 {
     const struct product *p = arg;
@@ -22,7 +21,6 @@ static void pack_task(void *arg, size_t i, int worker)
     const int j = (int)i * p->k->panel, left = w->out - j, width = fm_panel_width(p->k, left);
     const int n = left < width ? left : width, pairs = w->in / 2;
     const size_t in = (size_t)w->in;
-    float *panel = (float *)(void *)(p->packed + (size_t)j * in / 2);
     const uint16_t *rows = (const uint16_t *)w->data + (size_t)j * in;
     if (w->type != FM_BF16) {
         uint16_t *rounded = p->rounded + (size_t)worker * (size_t)p->k->panel * in;
@@ -34,7 +32,7 @@ static void pack_task(void *arg, size_t i, int worker)
                 rounded[v] = fm_float_bf16(fm_weight(w->data, w->type, (ptrdiff_t)(first + v)));
         rows = rounded;
     }
-    p->k->pack_nk(panel, rows, FM_F32, pairs, n, pairs, width);
+    fm_pack_words(p->k, p->packed + (size_t)j * in / 2, rows, pairs, n, pairs, width);
 }
 
 static void tile_task(void *arg, size_t task, int worker)
@@ -46,23 +44,19 @@ static void tile_task(void *arg, size_t task, int worker)
     const int first = (int)(task / (size_t)p->panels) * p->block;
     const int last = first + p->block < p->m ? first + p->block : p->m;
     const int left = w->out - j, width = fm_panel_width(p->k, left);
-    const uint16_t *a[FM_TILE_ROWS];
+    const size_t at = (size_t)first * (size_t)w->out + (size_t)j;
     struct fm_gemm_tile_bf16 tile = {
-        .a = a, .segments = 1, .depth = w->in, .b = p->packed + (size_t)j * (size_t)w->in / 2,
-        .width = width, .columns = left < width ? left : width, .ldc = w->out, .ep = p->ep,
+        .a = p->x + (size_t)first * (size_t)w->in, .lda = w->in, .rows = last - first, .segments = 1,
+        .depth = w->in, .b = p->packed + (size_t)j * (size_t)w->in / 2, .width = width,
+        .c = p->y ? p->y + at : NULL, .c16 = p->y ? NULL : p->y16 + at, .ldc = w->out,
+        .columns = left < width ? left : width, .ep = fm_epilogue_at(&p->ep, first),
     };
     if (tile.ep.bias) tile.ep.bias += j;
     if (tile.ep.gamma) tile.ep.gamma += j;
-    for (int m = first; m < last; m += FM_TILE_ROWS) {
-        const size_t at = (size_t)m * (size_t)w->out + (size_t)j;
-        tile.rows = last - m < FM_TILE_ROWS ? last - m : FM_TILE_ROWS;
-        for (int i = 0; i < FM_TILE_ROWS; i++)
-            a[i] = p->x + (size_t)(m + (i < tile.rows ? i : 0)) * (size_t)w->in;
-        if (p->y) tile.c = p->y + at;
-        else tile.c16 = p->y16 + at;
-        if (p->ep.residual) tile.ep.residual = p->ep.residual + m * p->ep.ldr + j;
-        p->k->gemm_tile_bf16(&tile);
-    }
+    if (tile.ep.residual) tile.ep.residual += j;
+    fm_open_tiles(p->k);
+    p->k->gemm_tile_bf16(&tile);
+    fm_close_tiles(p->k);
 }
 
 void fm_linear_bf16(struct fm_context *context, const struct fm_weights *w, const uint16_t *x, int m,

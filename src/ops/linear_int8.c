@@ -21,8 +21,7 @@ static void pack_task(void *arg, size_t i, int worker)
     const int j = (int)i * p->k->panel, left = p->w->out - j, width = fm_panel_width(p->k, left);
     const int n = left < width ? left : width, in = p->w->in, words = in / 4;
     const int8_t *rows = (const int8_t *)p->w->data + (size_t)j * (size_t)in;
-    float *panel = (float *)(void *)(p->panels + (size_t)j * (size_t)words);
-    p->k->pack_nk(panel, rows, FM_F32, words, n, words, width); /* it only moves 32-bit words */
+    fm_pack_words(p->k, p->panels + (size_t)j * (size_t)words, rows, words, n, words, width);
     for (int r = 0; r < n; r++) {
         int32_t sum = 0;
         for (int c = 0; c < in; c++) sum += rows[(ptrdiff_t)r * in + c];
@@ -77,29 +76,22 @@ static void multiply(const struct packed *p, const struct block *b, int n, float
                      const struct fm_epilogue *ep)
 {
     const struct fm_weights *w = p->w;
-    const uint8_t *a[FM_TILE_ROWS];
+    fm_open_tiles(p->k);
     for (int j = 0; j < w->out; j += p->k->panel) {
         const int left = w->out - j, width = fm_panel_width(p->k, left);
         struct fm_gemm_tile_int8 tile = {
-            .a = a, .depth = w->in, .b = p->panels + (size_t)j * (size_t)(w->in / 4), .width = width,
-            .column_scale = w->scale + j, .column_sum = p->sums + j,
-            .ldc = w->out, .columns = left < width ? left : width, .ep = *ep,
+            .a = b->q, .lda = w->in, .rows = n, .depth = w->in,
+            .b = p->panels + (size_t)j * (size_t)(w->in / 4), .width = width,
+            .row_scale = b->scale, .column_scale = w->scale + j, .row_zero = b->zero, .column_sum = p->sums + j,
+            .c = c ? c + j : NULL, .c16 = c ? NULL : c16 + j, .ldc = w->out,
+            .columns = left < width ? left : width, .ep = *ep,
         };
         tile.ep.bias = w->bias ? w->bias + j : NULL;
         if (ep->gamma) tile.ep.gamma = ep->gamma + j;
-        for (int m = 0; m < n; m += FM_TILE_ROWS) {
-            const size_t at = (size_t)m * (size_t)w->out + (size_t)j;
-            tile.rows = n - m < FM_TILE_ROWS ? n - m : FM_TILE_ROWS;
-            for (int i = 0; i < FM_TILE_ROWS; i++)
-                a[i] = b->q + (size_t)(m + (i < tile.rows ? i : 0)) * (size_t)w->in;
-            tile.row_scale = b->scale + m;
-            tile.row_zero = b->zero + m;
-            if (c) tile.c = c + at;
-            else tile.c16 = c16 + at;
-            if (ep->residual) tile.ep.residual = ep->residual + m * ep->ldr + j;
-            p->k->gemm_tile_int8(&tile);
-        }
+        if (ep->residual) tile.ep.residual = ep->residual + j;
+        p->k->gemm_tile_int8(&tile);
     }
+    fm_close_tiles(p->k);
 }
 
 /* Rows of a block: as few rounds of all threads as possible, weighed by their length. */

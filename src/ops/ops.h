@@ -115,6 +115,11 @@ void fm_product_run(struct fm_context *context, const struct fm_product *product
 size_t fm_packed_size(const struct fm_kernels *k, int out, int in);
 void fm_pack(struct fm_context *context, const struct fm_weights *w, float *packed);
 
+/* Rows of `words` 32-bit words (pairs or fours of values), `ld` words apart, to a panel of the level's
+ * strips: n rows are its columns, zeros up to `width`. */
+void fm_pack_words(const struct fm_kernels *k, uint32_t *panel, const void *rows, ptrdiff_t ld, int n,
+                   int words, int width);
+
 /* Where output pixel i of n_out lies between input pixels, align_corners=True. */
 void fm_lerp_table(struct fm_lerp *at, int n_in, int n_out);
 

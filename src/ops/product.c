@@ -42,6 +42,17 @@ void fm_pack(struct fm_context *context, const struct fm_weights *w, float *pack
     fm_parallel_for(context, panels, pack_task, &p);
 }
 
+/* The f32 packing moves words as they are. */
+void fm_pack_words(const struct fm_kernels *k, uint32_t *panel, const void *rows, ptrdiff_t ld, int n,
+                   int words, int width)
+{
+    for (int j = 0; j < width; j += k->strip) {
+        const int left = n - j, strip = width - j < k->strip ? width - j : k->strip;
+        k->pack_nk((float *)(void *)panel + (ptrdiff_t)j * words, (const float *)rows + j * ld, FM_F32, ld,
+                   left < strip ? left : strip, words, strip);
+    }
+}
+
 /* ---- our kernels ------------------------------------------------------------------------------ */
 
 struct tiles {

@@ -37,7 +37,7 @@ struct fm_winograd fm_winograd_prepare(struct fm_context *context, const struct 
 {
     const size_t in = (size_t)(w->in / 9), out = (size_t)w->out, threads = (size_t)context->threads;
     struct fm_winograd t = {.k = context->kernels, .weights = *w};
-    t.half = context->bf16 && in % 2 == 0;
+    t.half = context->bf16 && in % 2 == 0 && t.k->strip == t.k->panel;
     t.one = fm_packed_size(t.k, w->out, (int)in) / (t.half ? 2 : 1);
     t.scratch_size = 16 * FM_WINOGRAD_TILES * (in + out);
     t.packed = fm_arena_alloc(context->arena, 16 * t.one, sizeof(float));
@@ -55,7 +55,7 @@ void fm_winograd_count(struct fm_context *context, const struct fm_weights *w, i
 {
     /* 16 products, 32 additions for V, 24 for Y, 7 x 4 operations for U */
     const double in = w->in / 9, out = w->out;
-    const enum fm_unit unit = context->bf16 && w->in / 9 % 2 == 0 ? FM_UNIT_BF16 : FM_UNIT_F32;
+    const enum fm_unit unit = context->bf16 && w->in / 9 % 2 == 0 && context->kernels->strip == context->kernels->panel ? FM_UNIT_BF16 : FM_UNIT_F32;
     fm_count(context, unit, tiles * (32 * in * out + 32 * in + 24 * out) + 28 * in * out, 0);
 }
 
@@ -115,17 +115,11 @@ static void product_bf16(const struct fm_winograd *t, int p, const uint16_t *v, 
     const uint32_t *packed = (const uint32_t *)(const void *)(t->packed + (size_t)p * t->one);
     for (int j = 0; j < out; j += t->k->panel) {
         const int left = out - j, width = fm_panel_width(t->k, left), columns = left < width ? left : width;
-        const uint16_t *a[FM_TILE_ROWS];
-        struct fm_gemm_tile_bf16 tile = {
-            .a = a, .segments = 1, .depth = in, .width = width, .ldc = out, .columns = columns,
-            .b = packed + (size_t)j * (size_t)in / 2,
+        const struct fm_gemm_tile_bf16 tile = {
+            .a = v, .lda = in, .rows = n, .segments = 1, .depth = in, .width = width,
+            .b = packed + (size_t)j * (size_t)in / 2, .c = m + j, .ldc = out, .columns = columns,
         };
-        for (int i = 0; i < n; i += FM_TILE_ROWS) {
-            tile.rows = n - i < FM_TILE_ROWS ? n - i : FM_TILE_ROWS;
-            for (int r = 0; r < FM_TILE_ROWS; r++) a[r] = v + (ptrdiff_t)(i + (r < tile.rows ? r : 0)) * in;
-            tile.c = m + (ptrdiff_t)i * out + j;
-            t->k->gemm_tile_bf16(&tile);
-        }
+        t->k->gemm_tile_bf16(&tile);
     }
 }
 
@@ -139,9 +133,11 @@ void fm_winograd_tiles(const struct fm_winograd *t, const struct fm_pixels *pixe
 
     for (int i = 0; i < n; i++)
         tile_input(t, pixels, (first + i) / across, (first + i) % across, v, (ptrdiff_t)i * in, v_plane);
+    if (t->half) fm_open_tiles(t->k);
     for (int p = 0; p < 16; p++)
         if (t->half) product_bf16(t, p, (const uint16_t *)(const void *)v + p * v_plane, n, m + p * m_plane);
         else product(t, p, v + p * v_plane, n, m + p * m_plane);
+    if (t->half) fm_close_tiles(t->k);
     for (int i = 0; i < n; i++)
         tile_output(t, target, (first + i) / across, (first + i) % across, m + (ptrdiff_t)i * out,
                     m_plane);

@@ -229,7 +229,7 @@ Test(profile, machine)
 {
     fathom_machine machine;
     fathom_error err;
-    const struct fm_kernels *levels[4];
+    const struct fm_kernels *levels[LEVELS];
     const int n = cpu_levels(levels);
     cr_expect_eq(fathom_machine_measure(1, NULL, &err), FATHOM_E_ARGUMENT);
     cr_expect_eq(fathom_machine_measure(-1, &machine, &err), FATHOM_E_ARGUMENT);

@@ -107,9 +107,9 @@ Test(session, planned_and_repeatable)
 {
     static const char *const files[] = {"tiny_v1.fathom", "tiny_v2.fathom", "tiny_v2_metric.fathom",
                                         "tiny_v2_giant.fathom", "tiny_stem.fathom"};
-    static const char *const names[] = {"scalar", "avx2", "avx512", "avx512bf16"};
+    static const char *const names[] = {"scalar", "avx2", "avx512", "avx512bf16", "avx512amx"};
     for (size_t f = 0; f < sizeof files / sizeof *files; f++)
-        for (int l = 0; l < 3; l++) {
+        for (int l = 0; l < LEVELS; l++) {
             if (!fm_cpu_level(names[l])) continue;
             check_repeatable(files[f], names[l], FATHOM_GEMM_DEFAULT);
             if (l == 1 && has_openblas()) check_repeatable(files[f], names[l], FATHOM_GEMM_OPENBLAS);
@@ -358,8 +358,8 @@ Test(session, not_a_number)
         "pretrained.patch_embed.stages.1.blocks.1.conv2.bias",
         "depth_head.scratch.output_conv2.2.bias",
     };
-    static const char *const names[] = {"scalar", "avx2", "avx512", "avx512bf16"};
-    for (int l = 0; l < 3; l++) {
+    static const char *const names[] = {"scalar", "avx2", "avx512", "avx512bf16", "avx512amx"};
+    for (int l = 0; l < LEVELS; l++) {
         if (!fm_cpu_level(names[l])) continue;
         for (size_t t = 0; t < sizeof tensors / sizeof *tensors; t++)
             expect_numeric("tiny_v2.fathom", tensors[t], NAN, names[l]);

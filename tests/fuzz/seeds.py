@@ -222,6 +222,52 @@ def maps():
     yield "2.npy", b"\x93NUMPY\2\0" + struct.pack("<I", len(head)) + head + values
 
 
+def zipped(*members):
+    """(name, method, bytes): method 8 is deflate. As numpy writes them, sizes also in 64 bits."""
+    out, directory = b"", b""
+    for name, method, data in members:
+        packed = data if method == 0 else zlib.compress(data, 9)[2:-4]
+        sizes = struct.pack("<III", zlib.crc32(data), len(packed), len(data))
+        directory += (b"PK\1\2" + struct.pack("<HHHHHH", 45, 45, 0, method, 0, 0x21) + sizes
+                      + struct.pack("<HHHHHII", len(name), 0, 0, 0, 0, 0, len(out)) + name)
+        out += (b"PK\3\4" + struct.pack("<HHHHH", 45, 0, method, 0, 0x21) + sizes
+                + struct.pack("<HH", len(name), 20) + name + struct.pack("<HHQQ", 1, 16, len(data), len(packed))
+                + packed)
+    end = struct.pack("<HHHHIIH", 0, 0, len(members), len(members), len(directory), len(out), 0)
+    return out + directory + b"PK\5\6" + end
+
+
+def npy(descr, shape, data, order="False"):
+    head = f"{{'descr': '{descr}', 'fortran_order': {order}, 'shape': {shape}, }}\n".encode()
+    return b"\x93NUMPY\1\0" + struct.pack("<H", len(head)) + head + data
+
+
+def truths():
+    """A byte of options (1 disparity, 2 x the units, 8 a key), then a file."""
+    values = struct.pack("<6f", 1, 2, float("nan"), float("inf"), 0, 7.5)
+    depth, half = npy("<f4", "(2, 3)", values), npy("<f2", "(2, 3)", struct.pack("<6e", 1, 2, 3, 0, 5, 9))
+    wide = struct.pack("<12d", *range(1, 13))
+    yield "mm.png", b"\x02" + stored(4, 3, 16, 0)
+    yield "unknown.png", b"\0" + stored(4, 3, 16, 0)
+    yield "metric.png", b"\x02" + stored(3, 2, 16, 0, [(b"fathom:kind", b"metric")] + MEANING[1:])
+    yield "relative.png", b"\0" + stored(3, 2, 16, 0, MEANING)
+    yield "disparity.pfm", b"\x01Pf\n3 2\n-0.003922\n" + values
+    yield "f4.npy", b"\0" + depth
+    yield "f8.npy", b"\0" + npy("<f8", "(1, 3, 4)", wide)
+    yield "order.npy", b"\0" + npy("<f8", "(3, 4, 1)", wide, "True")
+    yield "u2.npy", b"\x04" + npy(">u2", "(2, 3)", bytes(range(12)))
+    yield "i1.npy", b"\x06" + npy("|i1", "(2, 3)", bytes([1, 200, 3, 4, 0, 6]))
+    yield "c8.npy", b"\0" + npy("<c8", "(2, 3)", wide)
+    yield "deep.npy", b"\0" + npy("<f4", "(1, 1, 1, 1, 2, 3)", values)
+    yield "stored.npz", b"\0" + zipped((b"arr_0.npy", 0, depth))
+    yield "deflated.npz", b"\0" + zipped((b"depth.npy", 8, half))
+    yield "two.npz", b"\x08" + zipped((b"a.npy", 0, depth), (b"b.npy", 8, half))
+    yield "no_key.npz", b"\0" + zipped((b"a.npy", 0, depth), (b"b.npy", 8, half))
+    yield "text.npz", b"\0" + zipped((b"a.txt", 0, b"hello"))
+    yield "ramp.npy", b"\0" + npy("<f4", "(30, 30)", struct.pack("<900f", *(
+        1 / (0.1 + 0.2 * (i % 37) / 7) * (1 + 0.1 * (i % 30) / 30) for i in range(900))))
+
+
 def exifs():
     for order, name in ((">", "MM"), ("<", "II")):
         head = name.encode() + struct.pack(order + "HI", 42, 8)
@@ -330,7 +376,7 @@ def calibrations():
 
 def main():
     top = sys.argv[1] if len(sys.argv) > 1 else os.path.join(HERE, "corpus")
-    for target, files in (("image", pictures()), ("map", maps()), ("exif", exifs()),
+    for target, files in (("image", pictures()), ("map", maps()), ("truth", truths()), ("exif", exifs()),
                           ("config", configs()), ("manifest", manifests()), ("list", lists()),
                           ("calibration", calibrations())):
         os.makedirs(os.path.join(top, target), exist_ok=True)

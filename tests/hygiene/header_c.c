@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * The public header alone, as strict C11; twice, for its guard. */
+ * The public headers alone, as strict C11; twice, for their guards. */
 #include "fathom.h"
 
 #include "fathom.h"
+#include "fathom_stereo.h"
+
+#include "fathom_stereo.h"
 
 int main(void)
 {

@@ -7,7 +7,7 @@
 
 #include "kernels/checks.h"
 
-enum { ROWS = FM_TILE_ROWS, GAP = 3, MAX_COLUMNS = 64 };
+enum { ROWS = 35, GAP = 3, MAX_COLUMNS = 64 };
 static const float UNTOUCHED = -3.5e20f;
 
 /* A [ROWS][depth], B [depth][width] and in words of four; extreme: 255 times -128, what saturates
@@ -17,16 +17,16 @@ struct operands {
     uint8_t *a;
     int8_t *b;
     uint32_t *words;
-    const uint8_t *pointers[ROWS];
+    int rows;
     int32_t zero[ROWS], sum[MAX_COLUMNS];
     float scale[ROWS], column_scale[MAX_COLUMNS];
 };
 
-static void make_operands(struct checker *c, struct operands *o, int depth, int width, int extreme)
+static void make_operands(struct checker *c, struct operands *o, int rows, int depth, int width, int extreme)
 {
-    const size_t na = (size_t)(ROWS * depth), nb = (size_t)(depth * width);
-    *o = (struct operands){.depth = depth, .width = width};
-    o->a = malloc(na);
+    const size_t na = (size_t)(rows * depth), nb = (size_t)(depth * width);
+    *o = (struct operands){.rows = rows, .depth = depth, .width = width};
+    o->a = fence_alloc(na);
     o->b = malloc(nb);
     o->words = (void *)fence_alloc(nb);
     for (size_t i = 0; i < na; i++)
@@ -39,12 +39,11 @@ static void make_operands(struct checker *c, struct operands *o, int depth, int 
             uint32_t word = 0;
             for (int i = 0; i < 4; i++)
                 word |= (uint32_t)(uint8_t)o->b[(k + i) * width + j] << 8 * i;
-            o->words[k / 4 * width + j] = word;
+            o->words[word_at(c->k, depth / 4, width, k / 4, j)] = word;
         }
     for (int j = 0; j < width; j++)
         for (int k = 0; k < depth; k++) o->sum[j] += o->b[k * width + j];
     for (int m = 0; m < ROWS; m++) {
-        o->pointers[m] = o->a + m * depth;
         o->zero[m] = extreme ? 0 : (int32_t)random_uniform(&c->random, 0, 255.99f);
     }
     fill_values(c, o->scale, ROWS, UNIFORM);
@@ -53,7 +52,7 @@ static void make_operands(struct checker *c, struct operands *o, int depth, int 
 
 static void free_operands(struct operands *o)
 {
-    free(o->a);
+    fence_free(o->a, (size_t)(o->rows * o->depth));
     free(o->b);
     fence_free((void *)o->words, (size_t)(o->depth * o->width));
 }
@@ -65,7 +64,7 @@ static float reference(const struct operands *o, const struct fm_epilogue *ep, i
 {
     int64_t sum = 0;
     for (int k = 0; k < o->depth; k++)
-        sum += (o->pointers[m][k] - o->zero[m]) * (int64_t)o->b[k * o->width + j];
+        sum += (o->a[m * o->depth + k] - o->zero[m]) * (int64_t)o->b[k * o->width + j];
     const float product = (float)sum * (o->scale[m] * o->column_scale[j]);
     double v = product;
     if (ep->row_scale) v *= ep->row_scale[m];
@@ -86,7 +85,7 @@ static void tile_one(struct checker *c, int rows, int depth, int columns, int fi
     const int ldc = columns + GAP, n = ROWS * ldc;
     float bias[MAX_COLUMNS], gamma[MAX_COLUMNS], scale[ROWS], residual[ROWS * MAX_COLUMNS];
     struct operands o;
-    make_operands(c, &o, depth, width, extreme);
+    make_operands(c, &o, rows, depth, width, extreme);
     float *y = malloc((size_t)n * sizeof *y);
     uint16_t *y16 = malloc((size_t)n * sizeof *y16);
     fill_values(c, bias, MAX_COLUMNS, UNIFORM);
@@ -98,14 +97,16 @@ static void tile_one(struct checker *c, int rows, int depth, int columns, int fi
         y16[i] = 0x1234;
     }
     const struct fm_gemm_tile_int8 tile = {
-        .a = o.pointers, .rows = rows, .depth = depth, .b = o.words, .width = width,
+        .a = o.a, .lda = depth, .rows = rows, .depth = depth, .b = o.words, .width = width,
         .row_scale = o.scale, .row_zero = o.zero, .column_scale = o.column_scale, .column_sum = o.sum,
         .c = half ? NULL : y, .c16 = half ? y16 : NULL, .ldc = ldc, .columns = columns,
         .ep = {.bias = finish & 1 ? bias : NULL, .act = (enum fm_activation)(finish / 2 % 3),
                .gamma = finish / 6 & 1 ? gamma : NULL, .residual = finish / 12 & 1 ? residual : NULL,
                .ldr = MAX_COLUMNS, .row_scale = finish / 24 & 1 ? scale : NULL},
     };
+    fm_open_tiles(c->k);
     c->k->gemm_tile_int8(&tile);
+    fm_close_tiles(c->k);
     for (int m = 0; m < ROWS; m++)
         for (int j = 0; j < ldc; j++) {
             const int at = m * ldc + j;
@@ -126,18 +127,18 @@ static void tile_one(struct checker *c, int rows, int depth, int columns, int fi
 
 void check_gemm_tile_int8(struct checker *c)
 {
-    static const int depths[] = {4, 8, 24, 36};
+    static const int depths[] = {4, 8, 64, 100}, heights[] = {1, 5, 6, 7, 16, 17, 32, 35};
     int turn = 0;
     for (int columns = 1; columns <= c->k->panel; columns++)
-        for (int rows = 1; rows <= ROWS; rows++, turn++)
-            tile_one(c, rows, depths[turn % 4], columns, turn % 48, turn / 48 % 2, 0);
+        for (int r = 0; r < 8; r++, turn++)
+            tile_one(c, heights[r], depths[turn % 4], columns, turn % 48, turn / 48 % 2, 0);
     for (int finish = 0; finish < 48; finish++)
         for (int half = 0; half < 2; half++) {
-            tile_one(c, 6, 24, c->k->panel, finish, half, 0);
-            tile_one(c, 5, 24, c->k->panel - 3, finish, half, 0);
+            tile_one(c, 32, 24, c->k->panel, finish, half, 0);
+            tile_one(c, 21, 24, c->k->panel - 3, finish, half, 0);
         }
-    tile_one(c, 6, 4096, c->k->panel, 0, 0, 0);
-    tile_one(c, 6, 4096, c->k->panel, 0, 0, 1);
+    tile_one(c, 33, 4096, c->k->panel, 0, 0, 0);
+    tile_one(c, 33, 4096, c->k->panel, 0, 0, 1);
     tile_one(c, 2, 65536, c->k->lanes, 0, 0, 1); /* 255 * 128 * 65536 still fits */
 }
 

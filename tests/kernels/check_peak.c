@@ -8,6 +8,7 @@
 
 static const int rounds[] = {0, 1, 2, 3, 17, 100};
 enum { ROUNDS = sizeof rounds / sizeof *rounds, GUARD = 4 };
+enum { TILE_ROUND = 4 * 2 * 16 * 16 }; /* operations on four tiles, of one value of k */
 
 /* `done` must be `each` x n, or 0 with all of y zero where there is no such instruction. */
 static int has_instruction(struct checker *c, double done, double each, int n)
@@ -27,8 +28,11 @@ static void check_floats(struct checker *c, int bf16)
         float start[FM_PEAK_BF16_CHAINS], expected[FM_PEAK_BF16_CHAINS] = {0};
         for (int i = 0; i < n; i++) start[i] = (float)(i + 1) / 4; /* exact to the end */
         struct buffer y = buffer_copy(start, (size_t)n, (enum placement)(r % PLACEMENTS));
+        fm_open_tiles(c->k);
         const double done = bf16 ? c->k->peak_bf16(y.data, rounds[r]) : c->k->peak_f32(y.data, rounds[r]);
-        const int has = has_instruction(c, done, (bf16 ? 4 : 2) * lanes * n, rounds[r]);
+        fm_close_tiles(c->k);
+        const int each = bf16 && c->k->open_tiles ? TILE_ROUND * 32 : (bf16 ? 4 : 2) * lanes * n;
+        const int has = has_instruction(c, done, each, rounds[r]);
         if (has != (!bf16 || c->k->has_bf16) && rounds[r]) fail_check(c, "%g operations", done);
         for (int i = 0; i < n && (has || !bf16 || c->k->has_bf16); i++) {
             expected[i] = start[i];
@@ -50,8 +54,11 @@ void check_peak_int8(struct checker *c)
     for (int r = 0; r < ROUNDS; r++) {
         int32_t y[FM_PEAK_CHAINS + GUARD];
         for (int i = 0; i < FM_PEAK_CHAINS + GUARD; i++) y[i] = 1000 * i + 1;
+        fm_open_tiles(c->k);
         const double done = c->k->peak_int8(y, rounds[r]);
-        const int has = has_instruction(c, done, 8 * FM_PEAK_CHAINS * c->k->lanes, rounds[r]);
+        fm_close_tiles(c->k);
+        const int each = c->k->open_tiles ? TILE_ROUND * 64 : 8 * FM_PEAK_CHAINS * c->k->lanes;
+        const int has = has_instruction(c, done, each, rounds[r]);
         for (int i = 0; i < FM_PEAK_CHAINS; i++) { /* 4 x 3 x -2 a round; at 0 rounds has is unknown */
             const int32_t expected = has ? 1000 * i + 1 - 24 * rounds[r] : 0;
             if (y[i] == expected || (rounds[r] == 0 && y[i] == 1000 * i + 1)) continue;

@@ -156,6 +156,60 @@ static void softmax_nan(struct checker *c, int n)
     }
 }
 
+/* The same, rounded to bf16 (2^-7 between neighbours, half of that); y where x is, as attention has it. */
+static void softmax_bf16_one(struct checker *c, const float *x, int n, float scale, int in_place)
+{
+    float expected[LARGEST], found[LARGEST], room[LARGEST], expected_top = -INFINITY, top = -INFINITY;
+    float expected_sum = 2, sum = 2; /* of an earlier part, whose top was so low that nothing is left of it */
+    double tolerance[LARGEST], sum_tolerance = 0;
+    const size_t size = (size_t)n;
+    memcpy(expected, x, size * sizeof *x);
+    const float expected_shrink = fm_kernels_scalar.softmax(expected, scale, n, &expected_top, &expected_sum);
+    for (int i = 0; i < n; i++) {
+        const double a = fmin(88, scale * ((double)expected_top - x[i])), off = (9e-5 + 1e-6 * a) * expected[i];
+        tolerance[i] = off + 0x1p-8 * expected[i] + 1.7e-38;
+        sum_tolerance += off + 1.7e-38;
+    }
+    sum_tolerance += sum_error(c->k, n) * expected_sum;
+    struct buffer from = buffer_copy(x, size, BEFORE_FENCE);
+    memcpy(room, x, size * sizeof *x);
+    uint16_t *y = in_place ? (uint16_t *)(void *)room : (uint16_t *)(void *)fence_alloc(size * sizeof *y);
+    const float shrink = c->k->softmax_bf16(y, in_place ? room : from.data, scale, n, &top, &sum);
+    for (int i = 0; i < n; i++) found[i] = fm_bf16_float(y[i]);
+    compare_values(c, "softmax_bf16's top", &top, &expected_top, NULL, 1);
+    compare_values(c, "softmax_bf16", found, expected, tolerance, size);
+    compare_values(c, "softmax_bf16's sum", &sum, &expected_sum, &sum_tolerance, 1);
+    if (fabsf(shrink - expected_shrink) > 1e-6f) fail_check(c, "shrinks by %g", shrink);
+    if (!in_place) fence_free((void *)y, size * sizeof *y);
+    release(c, &from);
+}
+
+void check_softmax_bf16(struct checker *c)
+{
+    static const float scales[] = {1.0f, 0.125f, 0.28867513f};
+    int sizes[N_SIZES];
+    float x[LARGEST];
+    vector_sizes(c->k, sizes);
+    for (int s = 0; sizes[s] >= 0; s++) {
+        const int n = sizes[s];
+        for (int in_place = 0; in_place < 2; in_place++)
+            for (int kind = 0; kind < KINDS + 2; kind++) {
+                fill_values(c, x, (size_t)n, kind < KINDS ? (enum values)kind : UNIFORM);
+                if (kind == KINDS && n) x[n / 2] = 1e4f; /* one far above the others */
+                if (kind == KINDS + 1 && n > 1) x[n - 1] = -INFINITY; /* a key left out */
+                softmax_bf16_one(c, x, n, scales[kind % 3], in_place);
+            }
+        for (int at = 0; at < n; at += 1 + n / 9) {
+            float top = -INFINITY, sum = 0;
+            uint16_t y[LARGEST];
+            fill_values(c, x, (size_t)n, UNIFORM);
+            x[at] = NAN;
+            c->k->softmax_bf16(y, x, 0.5f, n, &top, &sum);
+            if (!isnan(fm_bf16_float(y[at])) || !isnan(sum)) fail_check(c, "NaN at %d of %d is lost", at, n);
+        }
+    }
+}
+
 void check_softmax(struct checker *c)
 {
     static const float scales[] = {1.0f, 0.125f, 0.28867513f};

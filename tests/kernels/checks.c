@@ -59,6 +59,12 @@ void vector_sizes(const struct fm_kernels *k, int sizes[N_SIZES])
     memcpy(sizes, all, sizeof all);
 }
 
+size_t word_at(const struct fm_kernels *k, int rows, int width, int i, int j)
+{
+    const int first = j / k->strip * k->strip, strip = width - first < k->strip ? width - first : k->strip;
+    return (size_t)(first * rows + i * strip + j - first);
+}
+
 void fill_values(struct checker *c, float *x, size_t n, enum values kind)
 {
     static const float special[] = {

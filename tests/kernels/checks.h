@@ -32,6 +32,9 @@ void release(struct checker *c, struct buffer *b);
 enum { N_SIZES = 16 };
 void vector_sizes(const struct fm_kernels *k, int sizes[N_SIZES]);
 
+/* Where the word of row i, column j lies in a panel of strips, [rows][width] as a whole. */
+size_t word_at(const struct fm_kernels *k, int rows, int width, int i, int j);
+
 /* What operands hold. SPECIAL: zeros of both signs, denormals, the ends of exp's range, large. */
 enum values { UNIFORM, SPECIAL, EQUAL, TINY, KINDS };
 void fill_values(struct checker *c, float *x, size_t n, enum values kind);

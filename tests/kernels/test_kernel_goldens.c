@@ -47,7 +47,7 @@ static void expect_close(const struct fm_kernels *k, const char *what, const str
 }
 
 #define FOR_EACH_LEVEL(k)                                                                         \
-    const struct fm_kernels *levels[4];                                                           \
+    const struct fm_kernels *levels[LEVELS];                                                           \
     const int n_levels = cpu_levels(levels);                                                      \
     for (const struct fm_kernels **at = levels, *k; at < levels + n_levels && (k = *at); at++)
 

@@ -9,7 +9,7 @@
 static void run_check(const char *name, void (*check)(struct checker *),
                       const struct fm_kernels *idle)
 {
-    const struct fm_kernels *levels[4];
+    const struct fm_kernels *levels[LEVELS];
     const int n = cpu_levels(levels);
     for (int l = 0; l < n; l++) {
         struct checker c = {.k = levels[l], .name = name, .random = {2024}};

@@ -86,21 +86,25 @@ static void run_grids(const fathom_model *model, struct check *check, fathom_gem
  * the narrow tiny models average little away. 1e-5 would mean that bf16 was not used at all. */
 static void run_bf16(const char *name, const fathom_model *model, const struct fm_container *golden)
 {
-    struct check check = {.golden = golden, .model = name, .level = "bf16", .limit = 0.05};
-    if (!fm_cpu_level("avx512bf16")) {
-        printf("%s: this machine lacks AVX512_BF16: bf16 products not tested\n", name);
-        return;
+    static const char *const levels[] = {"avx512bf16", "avx512amx"};
+    for (int l = 0; l < 2; l++) {
+        struct check check = {.golden = golden, .model = name, .level = levels[l], .limit = 0.05};
+        if (!fm_cpu_level(levels[l])) {
+            printf("%s: this machine lacks %s: bf16 products not tested\n", name, levels[l]);
+            continue;
+        }
+        setenv("FATHOM_CPU", levels[l], 1);
+        run_grids(model, &check, FATHOM_GEMM_DEFAULT, FATHOM_PRECISION_BF16);
+        cr_expect(check.worst > 1e-4, "bf16 was asked for, f32 was computed");
+        printf("%s %s in bf16: %d stages, worst %.2g at %s\n", name, levels[l], check.compared, check.worst,
+               check.worst_stage);
     }
     unsetenv("FATHOM_CPU");
-    run_grids(model, &check, FATHOM_GEMM_DEFAULT, FATHOM_PRECISION_BF16);
-    cr_expect(check.worst > 1e-4, "bf16 was asked for, f32 was computed");
-    printf("%s bf16: %d stages, worst %.2g at %s\n", name, check.compared, check.worst,
-           check.worst_stage);
 }
 
 static void run_model(const char *name)
 {
-    static const char *const levels[] = {"scalar", "avx2", "avx512", "avx512bf16", "openblas"};
+    static const char *const levels[] = {"scalar", "avx2", "avx512", "avx512bf16", "avx512amx", "openblas"};
     char file[64];
     fathom_error err;
     fathom_model *model;
@@ -133,7 +137,7 @@ static void run_model(const char *name)
  * activations by more than that, over one of these coarse steps now and then: 0.1. */
 static void run_quantised(const char *name)
 {
-    static const char *const levels[] = {"scalar", "avx2", "avx512", "avx512bf16"};
+    static const char *const levels[] = {"scalar", "avx2", "avx512", "avx512bf16", "avx512amx"};
     char file[64];
     fathom_error err;
     fathom_model *model;
@@ -149,7 +153,7 @@ static void run_quantised(const char *name)
             printf("%s: this machine lacks %s: not tested\n", name, levels[l]);
             continue;
         }
-        const int half = strcmp(levels[l], "avx512bf16") == 0;
+        const int half = fm_cpu_level(levels[l])->has_bf16;
         struct check check = {.golden = &golden, .model = name, .level = levels[l],
                               .limit = half ? 0.1 : 1e-5};
         setenv("FATHOM_CPU", levels[l], 1);

@@ -56,7 +56,7 @@ static void expect_quantised(const struct fm_kernels *k, const struct product *p
 static void expect_golden(const struct fm_container *golden, int i)
 {
     struct product p = {.w = {.type = FM_I8}};
-    const struct fm_kernels *levels[4];
+    const struct fm_kernels *levels[LEVELS];
     size_t n, out, in;
     float *weight = part(golden, i, "weight", &n), *y = part(golden, i, "y", &n);
     float *scale = part(golden, i, "weight_scale", &out), *input_scale = part(golden, i, "input_scale", &in);

@@ -227,3 +227,97 @@ Test(memory, files)
     }
     cr_expect_eq(rmdir(folder), 0, "%s is not empty: a temporary file is left", folder);
 }
+
+/* ---- measure/ ---------------------------------------------------------------------------------- */
+
+static fathom_status read_truth(const void *path, fathom_error *err)
+{
+    fathom_map map = {.values = made.values};
+    const fathom_status status = fathom_truth_read(&map, path, NULL, err);
+    refuse_stop();
+    cr_expect(!status == !!map.values, "values %p after status %d", (void *)map.values, status);
+    fathom_map_free(&map);
+    return status;
+}
+
+/* Of the fuzzers' corpus, whose first byte is options. */
+static void write_truth(const char *name, const char *to)
+{
+    char path[1024], bytes[4096];
+    snprintf(path, sizeof path, "%s/truth/%s", getenv("FATHOM_CORPUS"), name);
+    FILE *in = fopen(path, "rb"), *out = fopen(to, "wb");
+    cr_assert(in && out, "%s", path);
+    const size_t size = fread(bytes, 1, sizeof bytes, in);
+    cr_assert(size > 1 && fwrite(bytes + 1, 1, size - 1, out) == size - 1);
+    fclose(in);
+    cr_assert_eq(fclose(out), 0);
+}
+
+Test(memory, truth)
+{
+    static const char *const names[] = {"f4.npy", "stored.npz", "deflated.npz", "metric.png"};
+    static const long least[] = {2, 2, 4, 8};
+    char name[] = "/tmp/fathom-truth-XXXXXX";
+    close(mkstemp(name));
+    for (int i = 0; i < 4; i++) {
+        write_truth(names[i], name);
+        sweep(names[i], read_truth, name, least[i]);
+    }
+    unlink(name);
+}
+
+/* A ramp, and points along it that a field helps. */
+static fathom_map make_ramp(float *values, fathom_point *points, int count)
+{
+    fathom_map map = {.width = WIDTH, .height = HEIGHT, .values = values,
+                      .kind = FATHOM_KIND_RELATIVE_INVERSE};
+    for (int i = 0; i < WIDTH * HEIGHT; i++) values[i] = (float)i / 100;
+    for (int i = 0; i < count; i++)
+        points[i] = (fathom_point){i % WIDTH, i, (1 + 0.2 * (i % WIDTH) / WIDTH) /
+                                                     (0.1 + 0.2 * (double)values[i * WIDTH + i % WIDTH])};
+    return map;
+}
+
+static fathom_status align(const void *arg, fathom_error *err)
+{
+    enum { POINTS = HEIGHT };
+    float values[WIDTH * HEIGHT];
+    fathom_point points[POINTS];
+    fathom_map map = make_ramp(values, points, POINTS);
+    fathom_alignment found;
+    const fathom_align_options opt = {.field = *(const fathom_field *)arg};
+    const fathom_status status = fathom_map_align(&map, points, POINTS, &opt, &found, err);
+    refuse_stop();
+    cr_expect_eq(map.kind, status ? FATHOM_KIND_RELATIVE_INVERSE : FATHOM_KIND_METRIC);
+    if (status) cr_expect_eq(values[WIDTH], (float)WIDTH / 100, "a failed call changed the map");
+    else cr_expect_eq(found.field, opt.field == FATHOM_FIELD_AUTO);
+    return status;
+}
+
+static fathom_status measure(const void *resize, fathom_error *err)
+{
+    float values[WIDTH * HEIGHT], depth[WIDTH * HEIGHT / 4];
+    fathom_map map = make_ramp(values, NULL, 0);
+    fathom_map truth = {.width = WIDTH / 2, .height = HEIGHT / 2, .values = depth, .kind = FATHOM_KIND_METRIC};
+    const fathom_measure_options opt = {.resize = *(const int *)resize};
+    if (!opt.resize) {
+        map.width = truth.width;
+        map.height = truth.height;
+    }
+    for (int i = 0; i < WIDTH * HEIGHT / 4; i++) depth[i] = 10 / (1 + (float)i / 100);
+    fathom_measures m;
+    const fathom_status status = fathom_map_measure(&map, &truth, &opt, &m, err);
+    refuse_stop();
+    return status;
+}
+
+Test(memory, measure)
+{
+    static const fathom_field fields[] = {FATHOM_FIELD_OFF, FATHOM_FIELD_AUTO};
+    static const int resize[] = {0, 1};
+    static const long least[] = {4, 8};
+    for (int i = 0; i < 2; i++) {
+        sweep("fathom_map_align", align, &fields[i], least[i]);
+        sweep("fathom_map_measure", measure, &resize[i], 2 + i);
+    }
+}

@@ -81,7 +81,7 @@ static void check_threads(const struct op *op, struct setting s)
 
 void check_op(const struct op *op)
 {
-    const struct fm_kernels *levels[4];
+    const struct fm_kernels *levels[LEVELS];
     const int n = cpu_levels(levels);
     (void)fm_blas_load(NULL); /* as a session does */
     for (int l = 0; l < n; l++)

@@ -110,11 +110,11 @@ void guarded_free(struct guarded *g)
     *g = (struct guarded){0};
 }
 
-int cpu_levels(const struct fm_kernels *levels[4])
+int cpu_levels(const struct fm_kernels *levels[LEVELS])
 {
-    static const char *const names[] = {"scalar", "avx2", "avx512", "avx512bf16"};
+    static const char *const names[] = {"scalar", "avx2", "avx512", "avx512bf16", "avx512amx"};
     int n = 0;
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < LEVELS; i++) {
         levels[n] = fm_cpu_level(names[i]);
         if (levels[n]) n++;
         else printf("this machine lacks %s: not tested\n", names[i]);

@@ -37,7 +37,8 @@ int guarded_whole(const struct guarded *g);
 void guarded_free(struct guarded *g);
 
 /* The CPU levels that this machine has, scalar first. Returns how many. */
-int cpu_levels(const struct fm_kernels *levels[4]);
+enum { LEVELS = 5 };
+int cpu_levels(const struct fm_kernels *levels[LEVELS]);
 
 /* Whether OpenBLAS can be loaded; says so if not. */
 int has_openblas(void);

@@ -37,7 +37,7 @@ void fm_scalar_gemm_tile_bf16(const struct fm_gemm_tile_bf16 *t)
         float sum[FM_SCALAR_PANEL] = {0};
         const uint32_t *b = t->b;
         for (int s = 0; s < t->segments; s++) {
-            const uint16_t *a = t->a[s * FM_TILE_ROWS + m];
+            const uint16_t *a = t->a + m * t->lda + (t->shift ? t->shift[s] : 0);
             for (int k = 0; k < t->depth; k += 2, b += t->width) {
                 const float a0 = fm_bf16_float(a[k]), a1 = fm_bf16_float(a[k + 1]);
                 for (int j = 0; j < t->width; j++) {
@@ -59,7 +59,7 @@ void fm_scalar_gemm_tile_int8(const struct fm_gemm_tile_int8 *t)
 {
     for (int m = 0; m < t->rows; m++) {
         uint32_t sum[FM_SCALAR_PANEL] = {0};
-        const uint8_t *a = t->a[m];
+        const uint8_t *a = t->a + m * t->lda;
         const uint32_t *b = t->b;
         for (int k = 0; k < t->depth; k += 4, b += t->width)
             for (int j = 0; j < t->width; j++)

@@ -30,6 +30,22 @@ float fm_scalar_softmax(float *x, float scale, int n, float *top, float *sum)
     return (float)shrink;
 }
 
+float fm_scalar_softmax_bf16(uint16_t *y, const float *x, float scale, int n, float *top, float *sum)
+{
+    if (n <= 0) return 1.0f;
+    const double before = *top;
+    double total = 0;
+    for (int i = 0; i < n; i++) *top = x[i] > *top ? x[i] : *top;
+    for (int i = 0; i < n; i++) {
+        const float e = (float)exp(scale * (x[i] - (double)*top));
+        total += e;
+        y[i] = fm_float_bf16(e);
+    }
+    const double shrink = exp(scale * (before - *top));
+    *sum = (float)(*sum * shrink + total);
+    return (float)shrink;
+}
+
 void fm_scalar_gelu(float *y, const float *x, int n)
 {
     for (int i = 0; i < n; i++)

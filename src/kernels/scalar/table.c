@@ -6,5 +6,6 @@ const struct fm_kernels fm_kernels_scalar = {
     .level = "scalar",
     .lanes = FM_SCALAR_PANEL,
     .panel = FM_SCALAR_PANEL,
+    .strip = FM_SCALAR_PANEL,
 #include "kernels/list.h"
 };

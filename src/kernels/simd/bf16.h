@@ -35,16 +35,21 @@ static inline vf pairs_dot(vf acc, pair_vf a, pair_vf b)
 }
 #endif
 
+/* Rows m0.. of the product, at most MR. */
 static inline __attribute__((always_inline)) void bf16_tile_of(const struct fm_gemm_tile_bf16 *t,
-                                                               const int nv)
+                                                               int m0, const int nv)
 {
+    const int rows = t->rows - m0 < MR ? t->rows - m0 : MR;
+    const uint16_t *first = t->a + m0 * t->lda;
     vf acc[MR][VF_PER_PANEL];
     UNROLL for (int m = 0; m < MR; m++)
         UNROLL for (int v = 0; v < nv; v++) acc[m][v] = vf_zero();
     const uint32_t *b = t->b;
     for (int s = 0; s < t->segments; s++) {
-        const uint16_t *const *a = t->a + s * MR;
-        const uint16_t *a0 = a[0], *a1 = a[1], *a2 = a[2], *a3 = a[3], *a4 = a[4], *a5 = a[5];
+        const uint16_t *a0 = first + (t->shift ? t->shift[s] : 0); /* rows that are not there: the first */
+        const uint16_t *a1 = a0 + (1 < rows ? t->lda : 0), *a2 = a0 + (2 < rows ? 2 * t->lda : 0);
+        const uint16_t *a3 = a0 + (3 < rows ? 3 * t->lda : 0), *a4 = a0 + (4 < rows ? 4 * t->lda : 0);
+        const uint16_t *a5 = a0 + (5 < rows ? 5 * t->lda : 0);
         for (ptrdiff_t k = 0; k < t->depth; k += 2, b += nv * VF) {
             pair_vf bv[VF_PER_PANEL];
             UNROLL for (int v = 0; v < nv; v++) bv[v] = pairs_load(b + v * VF);
@@ -62,22 +67,27 @@ static inline __attribute__((always_inline)) void bf16_tile_of(const struct fm_g
 #undef ROW
         }
     }
-    finish_any(acc, nv, t->rows, t->columns, &t->ep, t->c, t->c16, t->ldc);
+    const struct fm_epilogue ep = fm_epilogue_at(&t->ep, m0);
+    finish_any(acc, nv, rows, t->columns, &ep, t->c ? t->c + m0 * t->ldc : NULL,
+               t->c ? NULL : t->c16 + m0 * t->ldc, t->ldc);
 }
 
+#if !defined(__AMX_BF16__)
 static void gemm_tile_bf16(const struct fm_gemm_tile_bf16 *t)
 {
-    switch (t->width / VF) {
-    case 1: bf16_tile_of(t, 1); break;
-    case 2: bf16_tile_of(t, 2); break;
+    for (int m = 0; m < t->rows; m += MR)
+        switch (t->width / VF) {
+        case 1: bf16_tile_of(t, m, 1); break;
+        case 2: bf16_tile_of(t, m, 2); break;
 #if defined(__AVX512F__)
-    case 3: bf16_tile_of(t, 3); break;
-    default: bf16_tile_of(t, 4); break;
+        case 3: bf16_tile_of(t, m, 3); break;
+        default: bf16_tile_of(t, m, 4); break;
 #else
-    default: break;
+        default: break;
 #endif
-    }
+        }
 }
+#endif
 
 static void to_bf16(uint16_t *y, const float *x, int n)
 {

@@ -20,7 +20,7 @@ static inline vf half_erf(vf x)
         p = vf_fma(p, z, vf_set1(P[i]));
         q = vf_fma(q, z, vf_set1(Q[i]));
     }
-    return vf_div(vf_mul(x, p), q);
+    return vf_quotient(vf_mul(x, p), q);
 }
 
 static inline vf vf_gelu(vf x) { return vf_mul(x, vf_add(vf_set1(0.5f), half_erf(x))); }

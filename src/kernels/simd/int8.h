@@ -69,15 +69,19 @@ static inline vi quad_dot(vi acc, quad_a a, quad_b b)
 }
 #endif
 
+/* Rows m0.. of the product, at most MR. */
 static inline __attribute__((always_inline)) void int8_tile_of(const struct fm_gemm_tile_int8 *t,
-                                                               const int nv)
+                                                               int m0, const int nv)
 {
+    const int rows = t->rows - m0 < MR ? t->rows - m0 : MR;
     vi sum[MR][VF_PER_PANEL];
     UNROLL for (int m = 0; m < MR; m++)
         UNROLL for (int v = 0; v < nv; v++) sum[m][v] = vi_zero();
     const uint32_t *b = t->b;
-    const uint8_t *a0 = t->a[0], *a1 = t->a[1], *a2 = t->a[2];
-    const uint8_t *a3 = t->a[3], *a4 = t->a[4], *a5 = t->a[5];
+    const uint8_t *a0 = t->a + m0 * t->lda; /* rows that are not there: the first */
+    const uint8_t *a1 = a0 + (1 < rows ? t->lda : 0), *a2 = a0 + (2 < rows ? 2 * t->lda : 0);
+    const uint8_t *a3 = a0 + (3 < rows ? 3 * t->lda : 0), *a4 = a0 + (4 < rows ? 4 * t->lda : 0);
+    const uint8_t *a5 = a0 + (5 < rows ? 5 * t->lda : 0);
     for (ptrdiff_t k = 0; k < t->depth; k += 4, b += nv * VF) {
         quad_b bv[VF_PER_PANEL];
         UNROLL for (int v = 0; v < nv; v++) bv[v] = quad_b_load(b + v * VF);
@@ -102,29 +106,34 @@ static inline __attribute__((always_inline)) void int8_tile_of(const struct fm_g
         scale[v] = n >= VF ? vf_load(t->column_scale + j) : vf_load_n(t->column_scale + j, n);
     }
     UNROLL for (int m = 0; m < MR; m++) {
-        const int row = m < t->rows ? m : 0;
+        const int row = m0 + (m < rows ? m : 0);
         const vi zero = vi_set1(t->row_zero[row]);
         const vf by = vf_set1(t->row_scale[row]);
         UNROLL for (int v = 0; v < nv; v++)
             acc[m][v] = vf_mul(vi_float(vi_sub(sum[m][v], vi_mul(zero, column_sum[v]))),
                                vf_mul(by, scale[v]));
     }
-    finish_any(acc, nv, t->rows, t->columns, &t->ep, t->c, t->c16, t->ldc);
+    const struct fm_epilogue ep = fm_epilogue_at(&t->ep, m0);
+    finish_any(acc, nv, rows, t->columns, &ep, t->c ? t->c + m0 * t->ldc : NULL,
+               t->c ? NULL : t->c16 + m0 * t->ldc, t->ldc);
 }
 
+#if !defined(__AMX_INT8__)
 static void gemm_tile_int8(const struct fm_gemm_tile_int8 *t)
 {
-    switch (t->width / VF) {
-    case 1: int8_tile_of(t, 1); break;
-    case 2: int8_tile_of(t, 2); break;
+    for (int m = 0; m < t->rows; m += MR)
+        switch (t->width / VF) {
+        case 1: int8_tile_of(t, m, 1); break;
+        case 2: int8_tile_of(t, m, 2); break;
 #if defined(__AVX512F__)
-    case 3: int8_tile_of(t, 3); break;
-    default: int8_tile_of(t, 4); break;
+        case 3: int8_tile_of(t, m, 3); break;
+        default: int8_tile_of(t, m, 4); break;
 #else
-    default: break;
+        default: break;
 #endif
-    }
+        }
 }
+#endif
 
 static void quantize(uint8_t *q, float *scale, int32_t *zero, const float *x, const float *input_scale,
                      int n)

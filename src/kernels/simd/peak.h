@@ -16,9 +16,47 @@ static double peak_f32(float *y, int n)
     return 2.0 * VF * FM_PEAK_CHAINS * n;
 }
 
+#if defined(__AMX_TILE__)
+/* Chain i: row i % 4 of tile i / 4, of which there are as many as hide a multiplication's latency. Only
+ * the first word of each row of A is not 0. */
+static double peak_tiles(void *y, int chains, uint32_t word_a, uint32_t word_b, int n, int bytes)
+{
+    uint32_t sums[4][TILE][TILE] = {{{0}}}, a[TILE][TILE] = {{0}}, b[TILE][TILE];
+    for (int i = 0; i < chains; i++)
+        for (int j = 0; j < TILE; j++) memcpy(&sums[i / 4][i % 4][j], (uint32_t *)y + i, sizeof(uint32_t));
+    for (int i = 0; i < TILE; i++) {
+        a[i][0] = word_a;
+        for (int j = 0; j < TILE; j++) b[i][j] = word_b;
+    }
+    written_to(sums);
+    written_to(a);
+    written_to(b);
+    _tile_loadd(0, sums[0], STEP);
+    _tile_loadd(1, sums[1], STEP);
+    _tile_loadd(2, sums[2], STEP);
+    _tile_loadd(3, sums[3], STEP);
+    _tile_loadd(4, a, STEP);
+    _tile_loadd(5, a, STEP);
+    _tile_loadd(6, b, STEP);
+    _tile_loadd(7, b, STEP);
+#define ROUNDS_OF(dot) for (int k = 0; k < n; k++) { dot(0, 4, 6); dot(1, 4, 7); dot(2, 5, 6); dot(3, 5, 7); }
+    if (bytes) ROUNDS_OF(_tile_dpbusd)
+    else ROUNDS_OF(_tile_dpbf16ps)
+#undef ROUNDS_OF
+    _tile_stored(0, sums[0], STEP);
+    _tile_stored(1, sums[1], STEP);
+    _tile_stored(2, sums[2], STEP);
+    _tile_stored(3, sums[3], STEP);
+    for (int i = 0; i < chains; i++) memcpy((uint32_t *)y + i, sums[i / 4][i % 4], sizeof(uint32_t));
+    return 4.0 * 2 * TILE * TILE * (bytes ? 64 : 32) * n;
+}
+#endif
+
 static double peak_bf16(float *y, int n)
 {
-#if defined(__AVX512BF16__)
+#if defined(__AMX_TILE__)
+    return peak_tiles(y, FM_PEAK_BF16_CHAINS, 0x3e803f00, 0x3f803f80, n, 0);
+#elif defined(__AVX512BF16__)
     const uint16_t a[2] = {0x3f00, 0x3e80}; /* 0.5, 0.25 */
     const uint32_t one = 0x3f803f80;
     uint32_t ones[VF];
@@ -38,7 +76,9 @@ static double peak_bf16(float *y, int n)
 
 static double peak_int8(int32_t *y, int n)
 {
-#if defined(__AVX512VNNI__)
+#if defined(__AMX_TILE__)
+    return peak_tiles(y, FM_PEAK_CHAINS, 0x03030303, 0xfefefefe, n, 1);
+#elif defined(__AVX512VNNI__)
     const __m512i three = _mm512_set1_epi8(3), minus_two = _mm512_set1_epi8(-2);
     __m512i c[FM_PEAK_CHAINS];
     CHAINS(i) c[i] = _mm512_set1_epi32(y[i]);

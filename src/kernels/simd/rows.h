@@ -37,11 +37,11 @@ static void layernorm(float *y, const float *x, const float *gamma, const float 
     }
 }
 
-static float softmax(float *x, float scale, int n, float *top, float *sum)
+/* The largest of `top` and x. */
+static inline float largest_of(const float *x, int n, float top)
 {
-    if (n <= 0) return 1.0f;
-    const int tail = n % VF, whole = n - tail;
-    vf t0 = vf_set1(*top), t1 = t0; /* two chains: one waits for itself */
+    const int whole = n - n % VF;
+    vf t0 = vf_set1(top), t1 = t0; /* two chains: one waits for itself */
     int i = 0;
     for (; i + 2 * VF <= whole; i += 2 * VF) {
         t0 = vf_max(t0, vf_load(x + i));
@@ -50,7 +50,24 @@ static float softmax(float *x, float scale, int n, float *top, float *sum)
     if (i < whole) t0 = vf_max(t0, vf_load(x + i));
     float largest = vf_largest(vf_max(t0, t1));
     for (i = whole; i < n; i++) largest = x[i] > largest ? x[i] : largest;
+    return largest;
+}
 
+/* exp(scale * (old - new)), by which what was summed up to a row's old top shrinks. */
+static inline float shrinking(float scale, float old, float new)
+{
+    const vf k = vf_set1(scale * 1.44269504f), least = vf_set1(-126.0f);
+    float e[VF];
+    vf_store(e, vf_exp2(vf_max(least, vf_mul(vf_sub(vf_set1(old), vf_set1(new)), k))));
+    return e[0];
+}
+
+static float softmax(float *x, float scale, int n, float *top, float *sum)
+{
+    if (n <= 0) return 1.0f;
+    const int tail = n % VF, whole = n - tail;
+    const float largest = largest_of(x, n, *top), shrink = shrinking(scale, *top, largest);
+    int i = 0;
     const vf m = vf_set1(largest), k = vf_set1(scale * 1.44269504f), least = vf_set1(-126.0f);
     vf total = vf_zero();
     for (i = 0; i < whole; i += VF) {
@@ -63,10 +80,37 @@ static float softmax(float *x, float scale, int n, float *top, float *sum)
         vf_store(e, vf_exp2(vf_max(least, vf_mul(vf_sub(vf_load_n(x + whole, tail), m), k))));
         for (i = 0; i < tail; i++) rest += x[whole + i] = e[i];
     }
-    vf_store(e, vf_exp2(vf_max(least, vf_mul(vf_sub(vf_set1(*top), m), k))));
-    *sum = *sum * e[0] + (vf_sum(total) + rest);
+    *sum = *sum * shrink + (vf_sum(total) + rest);
     *top = largest;
-    return e[0];
+    return shrink;
+}
+
+static float softmax_bf16(uint16_t *y, const float *x, float scale, int n, float *top, float *sum)
+{
+    if (n <= 0) return 1.0f;
+    const float largest = largest_of(x, n, *top), shrink = shrinking(scale, *top, largest);
+    const vf k = vf_set1(scale * 1.44269504f), shift = vf_set1(-largest * (scale * 1.44269504f));
+    vf t0 = vf_zero(), t1 = t0;
+    int i = 0;
+    for (; i + 2 * VF <= n; i += 2 * VF) {
+        const vf a = vf_exp2_rough(vf_fma(vf_load(x + i), k, shift));
+        const vf b = vf_exp2_rough(vf_fma(vf_load(x + i + VF), k, shift));
+        t0 = vf_add(t0, a);
+        t1 = vf_add(t1, b);
+        vf_store_bf16(y + i, a);
+        vf_store_bf16(y + i + VF, b);
+    }
+    float rest = 0, e[VF];
+    for (; i < n; i += VF) {
+        const int left = n - i < VF ? n - i : VF;
+        const vf a = vf_exp2_rough(vf_fma(vf_load_n(x + i, left), k, shift));
+        vf_store(e, a);
+        for (int j = 0; j < left; j++) rest += e[j];
+        vf_store_bf16_n(y + i, left, a);
+    }
+    *sum = *sum * shrink + (vf_sum(vf_add(t0, t1)) + rest);
+    *top = largest;
+    return shrink;
 }
 
 /* A unary kernel from the expression of one vector `v`. */

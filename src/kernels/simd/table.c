@@ -14,6 +14,9 @@
 #include "kernels/simd/gemm.h"
 #include "kernels/simd/bf16.h"
 #include "kernels/simd/int8.h"
+#if defined(__AMX_TILE__)
+#include "kernels/simd/amx.h"
+#endif
 #include "kernels/simd/rows.h"
 #include "kernels/simd/winograd.h"
 #include "kernels/simd/stereo.h"
@@ -30,5 +33,12 @@ const struct fm_kernels PASTE(fm_kernels_, FM_LEVEL) = {
     .lanes = VF,
     .has_bf16 = HAS_BF16,
     .panel = VF * VF_PER_PANEL,
+#if defined(__AMX_TILE__)
+    .strip = TILE,
+    .open_tiles = open_tiles,
+    .close_tiles = close_tiles,
+#else
+    .strip = VF * VF_PER_PANEL,
+#endif
 #include "kernels/list.h"
 };

@@ -29,6 +29,25 @@ static inline vf vf_exp2(vf t)
     return vf_times_pow2(p, n);
 }
 
+/* 2^t, t <= 0, to 8e-5 relative: for results of few bits. What is below 2^-126 is that. */
+static inline vf vf_exp2_rough(vf t)
+{
+    t = vf_max(vf_set1(-126.0f), t);
+#if defined(__AVX512F__) /* both of these round t down by themselves */
+    const vf f = _mm512_reduce_ps(t, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+    vf p = vf_fma(vf_set1(0.078024275f), f, vf_set1(0.226067267f));
+    p = vf_fma(p, f, vf_set1(0.695833627f));
+    p = vf_fma(p, f, vf_set1(0.999925195f));
+    return _mm512_scalef_ps(p, t);
+#else
+    const vf n = vf_round(t), f = vf_sub(t, n);
+    vf p = vf_fma(vf_set1(0.055171494f), f, vf_set1(0.242610938f));
+    p = vf_fma(p, f, vf_set1(0.693260994f));
+    p = vf_fma(p, f, vf_set1(0.999928085f));
+    return vf_times_pow2(p, n);
+#endif
+}
+
 /* exp(x), relative error below 2e-7 on [-87, 88]; clamped outside, so results stay finite and normal.
  * Cody-Waite reduction to r in [-ln2/2, ln2/2], then 1 + r + r^2 q(r), minimax-fitted to 1.05e-7. */
 static inline vf vf_exp(vf x)
