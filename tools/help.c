@@ -10,7 +10,7 @@
 #include "default_model.h"
 #include "message.h"
 
-const char help_commands[] = "depth stereo info diff merge bench align eval help";
+const char help_commands[] = "depth info diff merge bench align eval stereo help";
 
 static const char general[] =
     "fathom - depth maps from pictures, on CPUs\n"
@@ -138,7 +138,7 @@ static const char stereo_first[] =
 
 static const char stereo_second[] =
     "      --calib FILE       Middlebury's calib.txt (scaled to the pictures), KITTI's, OpenCV's YAML or\n"
-    "                         XML (K1 D1 K2 D2 R T, P1 P2, or Q; lengths in metres), ROS' camera_info YAML\n"
+    "                         XML (K1 D1 K2 D2 R T, P1 P2, or Q; lengths in metres), ROS' YAML\n"
     "      --calib-right FILE ROS: the right camera's; OpenCV: a second file with the rest\n"
     "      --rectify          fail if the pair cannot be rectified\n"
     "      --rectified        the pictures are rectified already, though the file has raw cameras\n"
@@ -155,7 +155,7 @@ static const char stereo_second[] =
     "and right swapped. One that looks unrectified is matched, with a warning.\n"
     "\n"
     "examples: fathom stereo left.png right.png -o disparity.png\n"
-    "          fathom stereo left.png right.png -o depth.png --calib calib.txt --fill mono --filled mask.png\n";
+    "          fathom stereo left.png right.png -o depth.png --calib calib.txt --fill mono\n";
 
 static const char info_text[] =
     "usage: fathom info FILE [options]\n"
@@ -283,7 +283,7 @@ static const char merge_text[] =
 
 static const char bench_text[] =
     "usage: fathom bench [-m MODEL] [options]\n"
-    "       fathom bench stereo [--size WxH] [--max-disparity N] [--memory MB] [-t N] [--runs R] [--json]\n"
+    "       fathom bench stereo [--size WxH] [--max-disparity N] [--memory MB] [-t N] [--runs R]\n"
     "\n"
     "Runs a made picture through a model and tells where the time goes: for each stage the time,\n"
     "the arithmetic, and how far that is from what this machine can do, which is measured too;\n"
@@ -309,7 +309,7 @@ static const char bench_text[] =
     "          fathom bench -m vits.fathom --size 518x686 --precision bf16 --threads 1\n"
     "          fathom bench -m vits.fathom --throughput\n";
 
-static const char help_text[] = "usage: fathom help [depth|stereo|info|diff|merge|bench|align|eval|formats]\n"
+static const char help_text[] = "usage: fathom help [depth|info|diff|merge|bench|align|eval|stereo|formats]\n"
                                 "\n"
                                 "example: fathom help depth\n";
 
