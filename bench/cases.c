@@ -181,6 +181,18 @@ static void dot_rows(struct bench *b)
     REPEAT b->k->dot_rows(b->y, b->x, b->z, 0.5f, PIXELS, 32);
 }
 
+static void channel_sums(struct bench *b)
+{
+    bytes(b, 64.0 * PIXELS * sizeof(float));
+    REPEAT b->k->channel_sums(b->y, b->y + PIXELS, b->x, b->x, 64, PIXELS);
+}
+
+static void channel_affine(struct bench *b)
+{
+    bytes(b, 3 * 64.0 * PIXELS * sizeof(float));
+    REPEAT b->k->channel_affine(b->y, b->x, b->z, b->z, 1, 64, PIXELS);
+}
+
 static void winograd_weights(struct bench *b)
 {
     bytes(b, 25.0 * PIXELS * sizeof(float));
@@ -324,6 +336,7 @@ static const struct {
     CASE(gemm_tile), CASE(gemm_tile_bf16), CASE(gemm_tile_int8), CASE(finish_rows), CASE(pack_nk),
     CASE(pack_kn), CASE(pack_pairs), CASE(to_bf16), CASE(from_bf16), CASE(quantize), CASE(layernorm), CASE(softmax), CASE(softmax_bf16), CASE(gelu), CASE(silu_mul),
     CASE(sigmoid), CASE(relu), CASE(add_relu), CASE(lerp), CASE(lerp_columns), CASE(dot_rows),
+    CASE(channel_sums), CASE(channel_affine),
     CASE(winograd_weights), CASE(winograd_input), CASE(winograd_input_bf16), CASE(winograd_output), CASE(census), CASE(match_cost), CASE(blend5), CASE(sgm_paths),
     CASE(least_u16), CASE(keep_least_u16), CASE(median9), CASE(peak_f32), CASE(peak_bf16), CASE(peak_int8),
     CASE(read_sum),

@@ -1,30 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * fathom_stereo.h - disparity and metres from stereo pairs. The rules of fathom.h hold here too.
- *
- *     fathom_error err;
- *     fathom_stereo *stereo = NULL;
- *     fathom_image left = {0}, right = {0};
- *     fathom_map map = {0};
- *     if (fathom_image_load(&left, "left.png", NULL, &err) ||
- *         fathom_image_load(&right, "right.png", NULL, &err) ||
- *         fathom_pair_inspect(&left, &right, 128, NULL, &err) ||
- *         fathom_stereo_create(&stereo, left.width, left.height, NULL, &err) ||
- *         fathom_stereo_run(stereo, &left, &right, &map, &err) ||
- *         fathom_disparity_to_metres(&map, &(fathom_geometry){994.978, 0.193, 31.086}, 0, &err) ||
- *         fathom_map_write(&map, "depth.png", NULL, NULL, &err))
- *         fprintf(stderr, "%s\n", err.message);
- */
+ * fathom_stereo.h - disparity and metres of a calibrated stereo pair.
+ * Part of fathom.h, which says what holds everywhere. */
 #ifndef FATHOM_STEREO_H
 #define FATHOM_STEREO_H
 
-#include "fathom.h"
+#include <fathom.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* ---- matching ------------------------------------------------------------------------------ */
+/* ---- stereo pairs -------------------------------------------------------------------------- */
 
 /* Matches the pictures of a rectified pair: points of the scene lie in the same row of both, in the right
  * picture further left. One thread at a time. */
@@ -67,8 +54,6 @@ FATHOM_API fathom_status fathom_stereo_run(fathom_stereo *stereo, const fathom_i
                                            const fathom_image *right, fathom_map *map,
                                            fathom_error *err);
 
-/* ---- pairs and their geometry -------------------------------------------------------------- */
-
 /* What two pictures look like as a pair, from features that were found in both. */
 typedef struct fathom_pair_report {
     int features, matched;  /* looked for, and found without doubt */
@@ -90,8 +75,6 @@ typedef struct fathom_geometry {
     double baseline; /* metres, above 0 */
     double doffs;    /* pixels: column of the right principal point less that of the left one */
 } fathom_geometry;
-
-/* ---- calibration and rectification --------------------------------------------------------- */
 
 /* A camera as OpenCV models it. A point (x, y, 1) before it lies at pixel (fx x' + cx, fy y' + cy), (0, 0)
  * the centre of the first one, where x', y' are x, y distorted by k1 k2 p1 p2 k3 k4 k5 k6. */
@@ -157,8 +140,6 @@ FATHOM_API fathom_status fathom_rectify(fathom_image *rectified, const fathom_im
 FATHOM_API void fathom_rectification_source(const fathom_calibration *calibration,
                                             const fathom_rectification *plan, int side, double u,
                                             double v, double *x, double *y);
-
-/* ---- what a disparity map is turned into --------------------------------------------------- */
 
 /* Disparities to metres in place: focal * baseline / (disparity + doffs). What would be farther than
  * max_depth (0: what a quarter of a pixel means) has no value: NaN. */

@@ -14,6 +14,8 @@
 #include "points.h"
 #include "stream.h"
 
+static const double most_beyond = 0.1; /* of the map, beyond what the points tell */
+
 struct align_options {
     const char *out, *points, *depth, *depth_scale, *disparity, *key;
     struct arg_list known;
@@ -124,6 +126,18 @@ static fathom_status collect(const struct align_options *opt, const fathom_map *
 
 /* ---- the report ---- */
 
+/* What makes the metres doubtful. */
+static void doubt(const fathom_alignment *a)
+{
+    if (2 * a->agreed < a->points)
+        fprintf(stderr, "note: only %zu of %zu points agree within 10 %%: the metres are doubtful\n",
+                a->agreed, a->points);
+    if (a->beyond > most_beyond)
+        fprintf(stderr, "note: %.0f %% of the map comes out nearer than half of the nearest point, or farther "
+                        "than twice the farthest: give more points there\n",
+                100 * a->beyond);
+}
+
 static void print_alignment(FILE *out, const fathom_alignment *a)
 {
     fprintf(out, "  points     %zu, %zu left out (outside of the map, or without a depth or a value)\n",
@@ -132,6 +146,8 @@ static void print_alignment(FILE *out, const fathom_alignment *a)
     fprintf(out, "  agreed     %zu of %zu points within 10 %%\n", a->agreed, a->points);
     fprintf(out, "  residuals  median %.2f %%, mean %.2f %% of the distance\n", 100 * a->median_error,
             100 * a->mean_error);
+    fprintf(out, "  beyond     %.1f %% of the map: nearer or farther than the points by more than twice\n",
+            100 * a->beyond);
     if (isnan(a->error_with_field))
         fprintf(out, "  field      none\n");
     else
@@ -160,6 +176,7 @@ static void write_alignment(FILE *out, const char *input, const char *output, co
     json_boolean(&json, "field", a->field);
     json_real(&json, "left_out_error", a->error_without_field);
     json_real(&json, "left_out_error_with_field", a->error_with_field);
+    json_real(&json, "beyond", a->beyond);
     json_close(&json, '}');
     json_finish(&json);
 }
@@ -178,9 +195,7 @@ static void report(const struct align_options *opt, const char *input, const cha
         fputs("  metres\n", out);
         print_alignment(out, a);
     }
-    if (2 * a->agreed < a->points && !opt->quiet)
-        fprintf(stderr, "note: only %zu of %zu points agree within 10 %%: the metres are doubtful\n",
-                a->agreed, a->points);
+    if (!opt->quiet) doubt(a);
 }
 
 /* ---- the command ---- */

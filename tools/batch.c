@@ -21,6 +21,7 @@
 #include "pipeline.h"
 #include "report.h"
 #include "stopper.h"
+#include "weights.h"
 
 static bool is_directory(const char *path)
 {
@@ -52,9 +53,7 @@ static int check(const struct depth_options *opt, char **arguments, int count)
         complain("many pictures need a directory for their depth maps; pass one with -o DIR");
         return EXIT_ARGUMENT;
     }
-    size_t length = strlen(opt->out);
-    const char *end = length > 4 ? opt->out + length - 4 : "";
-    if (!is_directory(opt->out) && (!strcmp(end, ".png") || !strcmp(end, ".pfm") || !strcmp(end, ".npy"))) {
+    if (!is_directory(opt->out) && format_of(opt->out) != FATHOM_FORMAT_AUTO) {
         complain("output \"%s\" is the name of a file, and a directory was expected for the maps of "
                  "%s%s%s; pass -o DIR",
                  opt->out, folder ? "the folder \"" : "many pictures", folder ? folder : "",
@@ -181,7 +180,7 @@ static int run_with_manifest(struct pipeline *p)
 static int run_model(struct pipeline *p, fathom_model *model)
 {
     const struct depth_options *opt = p->opt;
-    char options[256];
+    char options[256], weights[WEIGHTS_DIGEST];
     fathom_model_info info;
     struct jobs jobs;
     fathom_model_get_info(model, &info);
@@ -195,7 +194,8 @@ static int run_model(struct pipeline *p, fathom_model *model)
     p->model = model;
     p->decoding = options_of_image(opt, &info);
     p->jobs = &jobs;
-    p->about = (struct record_run){info.name, info.source_sha256, options, "scalar"};
+    if (!weights_digest(model, weights)) return complain_memory();
+    p->about = (struct record_run){info.name, info.source_sha256, weights, options, "scalar"};
     fathom_session *session; /* of one pixel's network: only it knows which instructions are used */
     fathom_session_info session_info;
     fathom_error err;

@@ -8,7 +8,6 @@
 
 #include "args.h"
 #include "commands.h"
-#include "fathom_stereo.h"
 #include "json.h"
 #include "message.h"
 #include "stream.h"

@@ -21,8 +21,8 @@ static bool is_current(const struct pipeline *p, const struct picture *picture)
     const struct record_file *file = &picture->source.file;
     if (!line || !line->read.ok) return false;
     const struct record_read *was = &line->read;
-    if (!was->model || !was->checkpoint || !was->options || strcmp(was->model, p->about.model) ||
-        strcmp(was->checkpoint, p->about.checkpoint) || strcmp(was->options, p->about.options))
+    if (!was->weights || !was->options || strcmp(was->weights, p->about.weights) ||
+        strcmp(was->options, p->about.options))
         return false;
     bool same = p->opt->hash ? was->file.sha256[0] && strcmp(was->file.sha256, file->sha256) == 0
                              : was->file.known && was->file.bytes == file->bytes &&

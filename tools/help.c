@@ -41,9 +41,10 @@ static const char depth_first[] =
     "usage: fathom depth [-m MODEL] [-o OUT] [options] INPUT...\n"
     "       fathom depth [-m MODEL] -o DIR [options] FOLDER... [--list FILE]\n"
     "\n"
-    "Writes a depth map of the size of each picture (JPEG, PNG, BMP, TGA, PNM, GIF; \"-\" is\n"
-    "standard input). Relative models give inverse depth: larger is nearer, never metres. Metric\n"
-    "models give metres: larger is farther. The PNG says which in its text chunks.\n"
+    "Writes a depth map of the size of each picture (JPEG, PNG, BMP, TGA, PNM, GIF, and TIFF and\n"
+    "WebP where \"fathom help formats\" says so; \"-\" is standard input). Relative models give\n"
+    "inverse depth: larger is nearer, never metres. Metric models give metres: larger is farther.\n"
+    "The PNG says which in its text chunks.\n"
     "\n"
     "  -m, --model FILE     the weights (default: " DEFAULT_MODEL ", which comes with fathom);\n"
     "                       weights/convert.py makes others from official checkpoints\n"
@@ -52,10 +53,12 @@ static const char depth_first[] =
     "                       made if absent; x/photo.jpg becomes OUT/photo.png. Without -o, one\n"
     "                       input photo.jpg becomes photo-depth.png in the current directory\n"
     "      --format F       png: 16-bit grey (the default); pfm, npy: float32 values;\n"
-    "                       color: 8-bit PNG for looking at, near is warm\n"
+    "                       color: 8-bit PNG for looking at, near is warm; tiff: float32, tiff16:\n"
+    "                       as in the PNG, both with a description that says what they are\n"
     "      --reverse-color  with --format color: near is cold\n"
-    "      --png-level N    0 (no compression) to 9 (smallest, slow); default 1\n"
-    "      --size N         network pixels on the shorter side (default: the model's own)\n"
+    "      --png-level N    0 (no compression) to 9 (smallest, slow); default 1; of tiff16 too\n"
+    "      --size N         network pixels on the shorter side (default: the model's own); of other\n"
+    "                       families on the longer one, or on both: \"fathom info MODEL\" says it\n"
     "  -t, --threads N      default: the cores this process may use; the result is the same\n"
     "      --gemm G         who multiplies matrices: fathom (the default) or openblas\n"
     "      --precision P    f32 (the default) or bf16: half the time of the encoder on CPUs with\n"
@@ -90,7 +93,8 @@ static const char depth_third[] =
     "      --list FILE      pictures, one path a line; \"-\" is standard input\n"
     "  -0, --null           the list's paths end in zero bytes\n"
     "      --include GLOB   of a folder, only these (default: .jpg .jpeg .png .bmp .tga .ppm .pgm\n"
-    "      --exclude GLOB   .pnm .gif); not these files and folders. May be given several times.\n"
+    "      --exclude GLOB   .pnm .gif .tif .tiff .webp); not these files and folders. May be given\n"
+    "                       several times.\n"
     "                       A glob without \"/\" is for the name, else for the path below FOLDER\n"
     "      --keep-extension photo.jpg becomes photo.jpg.png, not photo.png\n"
     "  -j, --jobs N         sessions at a time, of --threads each (default auto: from cores, their\n"
@@ -176,8 +180,8 @@ static const char info_text[] =
 static const char diff_text[] =
     "usage: fathom diff A B [options]\n"
     "\n"
-    "Compares two depth maps of one size (PNG, PFM or NPY of fathom's): maximum and mean absolute\n"
-    "error over the range of A, Pearson's r, and, after B is scaled and shifted onto A by least\n"
+    "Compares two depth maps of one size (PNG, PFM, NPY or TIFF of fathom's): maximum and mean\n"
+    "absolute error over the range of A, Pearson's r, and, after B is scaled and shifted onto A by least\n"
     "squares, AbsRel and delta1 (the share of pixels off by less than a factor 1.25) where A is\n"
     "positive. For relative maps the alignment and these errors are in disparity. Pixels without\n"
     "a value in either map are left out and counted.\n"
@@ -330,18 +334,26 @@ static const struct {
 static int print_formats(void)
 {
     const char *turbo = fathom_decoder_version(FATHOM_DECODER_TURBO);
+    const char *tiff = fathom_reader_version("TIFF"), *webp = fathom_reader_version("WebP");
     printf("read:\n"
            "  JPEG           %s%s%s\n"
            "  PNG            8 and 16 bits, rounded to 8; %s\n"
            "  BMP, TGA, GIF  of a GIF the first frame; %s\n"
-           "  PNM            P5 and P6, any maximal value\n"
-           "written:\n"
+           "  PNM            P5 and P6, any maximal value\n",
+           fathom_reader_version("JPEG"), turbo ? "; " : "", turbo ? turbo : "", fathom_reader_version("PNG"),
+           fathom_reader_version("BMP"));
+    if (tiff)
+        printf("  TIFF           the first picture of a file: grey, palette, RGB, of 8 and 16 bits, plain or\n"
+               "                 by LZW, PackBits, Deflate or JPEG; %s\n", tiff);
+    if (webp) printf("  WebP           lossy and lossless, not animated; %s\n", webp);
+    printf("written:\n"
            "  png            16-bit grey, says what it means; libpng\n"
            "  color          8-bit PNG for looking at; libpng\n"
-           "  pfm, npy       float32\n",
-           fathom_decoder_version(FATHOM_DECODER_STB), turbo ? "; " : "", turbo ? turbo : "",
-           fathom_decoder_version(FATHOM_DECODER_STB), fathom_decoder_version(FATHOM_DECODER_STB));
+           "  pfm, npy       float32\n");
+    if (tiff) printf("  tiff, tiff16   float32, and 16-bit grey; say what they mean; %s\n", tiff);
     if (!turbo) puts("This build has no libjpeg-turbo: --decoder turbo and --fast-decode are refused.");
+    if (!tiff) puts("This build has no libtiff: TIFFs are refused, as pictures, maps, and formats.");
+    if (!webp) puts("This build has no libwebp: WebP pictures are refused.");
     return EXIT_FINE;
 }
 

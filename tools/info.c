@@ -66,6 +66,21 @@ static void print_tensors(const struct weights *weights)
     }
 }
 
+/* What the model's size is the size of. */
+static const char *size_words(const struct weights *weights)
+{
+    static const char *const words[][2] = {
+        {"input.rule=lower_bound", "on the shorter side"},
+        {"input.rule=upper_bound", "on the longer side"},
+        {"input.rule=minimal", "on the side that changes least"},
+        {"input.rule=stretch", "on both sides, whatever the picture's shape,"},
+    };
+    for (size_t i = 0; i < weights->info.config_lines; i++)
+        for (size_t j = 0; j < sizeof words / sizeof *words; j++)
+            if (strcmp(fathom_model_config_line(weights->model, i), words[j][0]) == 0) return words[j][1];
+    return "";
+}
+
 static void print_weights(const struct weights *weights, const struct info_options *opt)
 {
     const fathom_model_info *info = &weights->info;
@@ -81,8 +96,8 @@ static void print_weights(const struct weights *weights, const struct info_optio
     print_field("sha256", info->source_sha256);
     printf("  %-11s %" PRIu64 " in %zu tensors\n", "parameters", info->parameters, info->tensors);
     printf("  %-11s %" PRIu64 " bytes\n", "file", info->file_bytes);
-    printf("  %-11s %d pixels on the shorter side unless --size says otherwise, multiples of %d\n",
-           "network", info->input_size, info->input_multiple);
+    printf("  %-11s %d pixels %s unless --size says otherwise, multiples of %d\n", "network",
+           info->input_size, size_words(weights), info->input_multiple);
     if (weights->planned)
         printf("  %-11s %.1f MB for a network input of %dx%d pixels (%d threads, %s)\n", "memory",
                (double)weights->plan.planned_bytes / 1e6, weights->plan.net_width,
@@ -318,6 +333,12 @@ static bool parse_size(struct info_options *opt)
 
 enum content { CONTENT_UNREADABLE, CONTENT_FOREIGN, CONTENT_WEIGHTS, CONTENT_MAP };
 
+static bool is_tiff(const unsigned char head[4])
+{
+    return memcmp(head, "II*", 4) == 0 || memcmp(head, "MM\0*", 4) == 0 || memcmp(head, "II+", 4) == 0 ||
+           memcmp(head, "MM\0+", 4) == 0;
+}
+
 static enum content content_of(const char *path)
 {
     unsigned char head[8] = {0};
@@ -334,7 +355,7 @@ static enum content content_of(const char *path)
     /* A damaged file is best described by whoever reads the format. */
     if (length > 7 && strcmp(path + length - 7, ".fathom") == 0) return CONTENT_WEIGHTS;
     if (size == 8 && (memcmp(head, "\x89PNG\r\n\x1a\n", 8) == 0 || memcmp(head, "Pf\n", 3) == 0 ||
-                      memcmp(head, "\x93NUMPY", 6) == 0))
+                      memcmp(head, "\x93NUMPY", 6) == 0 || is_tiff(head)))
         return CONTENT_MAP;
     return CONTENT_FOREIGN;
 }
@@ -362,7 +383,7 @@ int command_info(int argc, char **argv)
         return EXIT_FILE;
     case CONTENT_FOREIGN:
         complain("%s: neither a weights file (.fathom) nor a depth map of fathom's (.png, .pfm, "
-                 ".npy)",
+                 ".npy, .tiff)",
                  argv[0]);
         return EXIT_FILE;
     case CONTENT_WEIGHTS: return info_weights(argv[0], &opt);

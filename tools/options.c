@@ -141,12 +141,14 @@ int options_check(const struct depth_options *opt)
         complain("--reverse-color does nothing without --format color; pass both or neither");
         return EXIT_ARGUMENT;
     }
-    if (opt->png_level >= 0 && (opt->format == FATHOM_FORMAT_PFM || opt->format == FATHOM_FORMAT_NPY)) {
+    const bool floats = opt->format == FATHOM_FORMAT_PFM || opt->format == FATHOM_FORMAT_NPY ||
+                        opt->format == FATHOM_FORMAT_TIFF;
+    if (opt->png_level >= 0 && floats) {
         complain("--png-level does nothing with --format %s; leave one of them out",
                  format_name((fathom_format)opt->format));
         return EXIT_ARGUMENT;
     }
-    return EXIT_FINE;
+    return format_check((fathom_format)opt->format);
 }
 
 int options_choose_decoder(struct depth_options *opt, bool many)

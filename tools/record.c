@@ -71,6 +71,7 @@ static void write_record(struct json *json, const struct record *r, const struct
     if (r->status == FATHOM_OK) write_map(json, r);
     json_text(json, "model", run->model);
     json_text(json, "checkpoint_sha256", run->checkpoint);
+    json_text(json, "weights", run->weights);
     json_text(json, "options", run->options);
     json_text(json, "fathom", fathom_version());
     if (r->status == FATHOM_OK) {
@@ -127,6 +128,7 @@ static void take_member(void *user, const struct json_member *member)
         {"input_hex", &r->input_hex}, {"output_hex", &r->output_hex},
         {"model", &r->read->model},   {"checkpoint_sha256", &r->read->checkpoint},
         {"status", &r->status},       {"options", &r->read->options},
+        {"weights", &r->read->weights},
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         if (json_key_is(member, texts[i].key)) {
@@ -199,6 +201,7 @@ void record_read_free(struct record_read *read)
     free(read->output);
     free(read->model);
     free(read->checkpoint);
+    free(read->weights);
     free(read->options);
     *read = (struct record_read){0};
 }

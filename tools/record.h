@@ -21,6 +21,7 @@ struct record_file {
 /* What is the same for all lines of a run. */
 struct record_run {
     const char *model, *checkpoint; /* names of the weights, "" when unknown */
+    const char *weights;            /* a digest of the weights file: see weights_digest() */
     const char *options;            /* all that changes results, in one line */
     const char *cpu;
 };
@@ -45,7 +46,7 @@ char *record_line(const struct record *record, const struct record_run *run, siz
 /* What a line says, as far as --resume and merge need it. */
 struct record_read {
     char *input, *output; /* owned */
-    char *model, *checkpoint, *options; /* owned */
+    char *model, *checkpoint, *weights, *options; /* owned; NULL when the line has none */
     struct record_file file;
     uint64_t output_bytes;
     bool ok; /* its status is "ok" */

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "fathom_stereo.h"
+#include "fathom.h"
 
 struct stereo_options {
     const char *left, *right, *out, *filled, *model;

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Converts a Depth Anything checkpoint (.pth, .bin or .safetensors) to a .fathom file.
+"""Converts a checkpoint (.pth, .pt, .bin or .safetensors) of Depth Anything, DPT or MiDaS to a .fathom file.
 
     python3 convert.py depth_anything_v2_vits.pth -o vits.fathom --dtype f16
 
@@ -13,6 +13,7 @@ import sys
 
 import numpy as np
 
+import architectures
 import families
 from format import FormatError, Writer
 from pickle_reader import CheckpointError, PickleCheckpoint
@@ -104,15 +105,14 @@ def make_config(tensors, found, options, source_sha256):
     }
 
 
-def refuse_problems(path, tensors):
-    problems = tensors.problems()
+def refuse_problems(path, title, problems, tensors):
     if problems:
         counts = [(kind, sum(line.startswith(kind) for line in problems))
                   for kind in ("missing", "misshapen", "unexpected")]
         summary = ", ".join(f"{count} {kind}" for kind, count in counts if count)
         lines = "".join(f"\n  {line}" for line in problems)
-        raise CheckpointError(f"{path} is not a whole Depth Anything model ({summary} of "
-                              f"{len(tensors.rows)} tensors):{lines}")
+        raise CheckpointError(f"{path} is not a whole {title} model ({summary} of "
+                              f"{tensors} tensors):{lines}")
 
 
 def write_model(path, config, rows, load, dtype, progress=None):
@@ -169,23 +169,49 @@ def same_file(a, b):
         return os.path.realpath(a) == os.path.realpath(b)
 
 
+def read_depth_anything(checkpoint, options):
+    """config, rows, and a function that loads one."""
+    tensors = Tensors(checkpoint)
+    refuse_problems(options.input, "Depth Anything", tensors.problems(), len(tensors.rows))
+    found = Recognised(options.input, tensors, options)
+    if not options.quiet:
+        say_recognised(tensors, found, options)
+    config = make_config(tensors, found, options, file_sha256(options.input))
+    rows = [row._replace(shape=families.actual_shape(row.shape, tensors.sizes)) for row in tensors.rows]
+    by_name = {row.name: row for row in tensors.rows}
+    return config, rows, lambda row: tensors.load(by_name[row.name])
+
+
+def read_other(model, options):
+    """The same of an architectures.Model."""
+    title = model.architecture.title.removeprefix("a ").removesuffix(" model")
+    refuse_problems(options.input, title, model.problems, len(model.sources))
+    model.settle()
+    if not options.quiet:
+        print(f"recognised: {model.title}; by {', '.join(model.evidence + ['its tensors'])}\n"
+              f"  {'metric' if model.config['output.kind'] == 'metric' else 'relative inverse'} depth, input of "
+              f"{model.config['input.size']} pixels", file=sys.stderr)
+        if model.dropped():
+            print(f"  dropped, as no forward pass reads them: {len(model.dropped())} tensors "
+                  f"({model.dropped()[0]}, ...)", file=sys.stderr)
+    config = {
+        "model.name": options.name or model.title, "model.family": model.family,
+        "model.licence": options.licence or model.licence,
+        "model.source": os.path.basename(options.input),
+        "model.source_sha256": file_sha256(options.input), "model.converter": CONVERTER,
+        **model.config}
+    return config, model.rows(), model.load
+
+
 def convert(options):
     if same_file(options.input, options.output):
         raise CheckpointError("input and output are the same file; give another name after -o")
     checkpoint = open_checkpoint(options.input)
     try:
-        tensors = Tensors(checkpoint)
-        refuse_problems(options.input, tensors)
-        found = Recognised(options.input, tensors, options)
-        if not options.quiet:
-            say_recognised(tensors, found, options)
-        config = make_config(tensors, found, options, file_sha256(options.input))
-        rows = [row._replace(shape=families.actual_shape(row.shape, tensors.sizes))
-                for row in tensors.rows]
-        by_name = {row.name: row for row in tensors.rows}
+        model = architectures.find(options.input, checkpoint, options)
+        config, rows, load = read_other(model, options) if model else read_depth_anything(checkpoint, options)
         progress = show_progress if sys.stderr.isatty() and not options.quiet else None
-        size = write_model(options.output, config, rows, lambda row: tensors.load(by_name[row.name]),
-                           options.dtype, progress)
+        size = write_model(options.output, config, rows, load, options.dtype, progress)
         if not options.quiet:
             print(f"wrote {options.output}: {len(rows)} tensors, {options.dtype}, {size} bytes, "
                   f"licence {config['model.licence']}", file=sys.stderr)
@@ -199,18 +225,20 @@ def four_numbers(text):
 
 def parse_arguments(arguments):
     parser = argparse.ArgumentParser(
-        prog="convert.py", description="Convert a Depth Anything checkpoint to a .fathom file.")
+        prog="convert.py", description="Convert a checkpoint of Depth Anything, DPT or MiDaS to a .fathom file.")
     parser.add_argument("input", metavar="IN", help=".pth, .pt, .bin or .safetensors")
     parser.add_argument("-o", "--output", metavar="OUT.fathom", required=True)
     parser.add_argument("--dtype", choices=("f32", "f16", "bf16"), default="f32",
                         help="type of matrices and kernels (vectors stay f32); default f32")
     parser.add_argument("--family", choices=("v1", "v2"), help="where the file does not tell")
-    parser.add_argument("--metric", choices=("indoor", "outdoor"), help="a V2 metric model: 20 m or 80 m")
+    parser.add_argument("--metric", choices=("indoor", "outdoor", "nyu", "kitti"),
+                        help="a V2 metric model: indoor 20 m, outdoor 80 m; a DPT model: nyu or kitti")
     parser.add_argument("--max-depth", type=float, metavar="M", help="a metric model of another range")
     parser.add_argument("--relative", action="store_true", help="not metric, whatever the name says")
     parser.add_argument("--pos-offset", type=float, default=0.1, metavar="X",
                         help="0.1 as the official code (default); 0 as transformers 5")
     parser.add_argument("--heads", type=int, help="attention heads of a custom size")
+    parser.add_argument("--groups", type=int, help="of the GroupNorms in a DPT-Hybrid of a custom size")
     parser.add_argument("--taps", type=four_numbers, metavar="A,B,C,D",
                         help="blocks that the head reads, counted from 0")
     parser.add_argument("--name", help="model.name to record")

@@ -262,7 +262,7 @@ def actual_shape(symbolic, values):
 
 def stored(values, layout):
     """A checkpoint's tensor in the layout of the file; FORMAT.md has the table."""
-    if layout in ("same", "i8"):
+    if layout in ("same", "bias_table", "i8"):
         return values
     if layout == "token":  # [1, 1, D] -> [D]
         return values.reshape(values.shape[2])
@@ -272,10 +272,12 @@ def stored(values, layout):
         return values.reshape(values.shape[0], -1)
     if layout == "conv1":  # [O, I, 1, 1] -> [O, I]
         return values.reshape(values.shape[:2])
-    if layout == "conv3":  # [O, I, 3, 3] -> [O, 3, 3, I]
+    if layout == "conv3":  # [O, I, k, k] -> [O, k, k, I]
         return np.ascontiguousarray(values.transpose(0, 2, 3, 1))
     if layout == "deconv":  # [I, O, k, k] -> [k, k, O, I]
         return np.ascontiguousarray(values.transpose(2, 3, 1, 0))
+    if layout == "halves":  # [O, 2*I] -> [2, O, I]
+        return np.ascontiguousarray(values.reshape(len(values), 2, -1).transpose(1, 0, 2))
     raise ValueError(layout)
 
 
@@ -293,6 +295,8 @@ def unstored(values, layout, patch):
         return values.transpose(0, 3, 1, 2)
     if layout == "deconv":
         return values.transpose(3, 2, 0, 1)
+    if layout == "halves":
+        return values.transpose(1, 0, 2).reshape(values.shape[1], -1)
     return values
 
 
@@ -318,5 +322,5 @@ def stored_type(row, dtype):
     """Vectors and the token tables are few and touch everything: they always stay f32."""
     if row.layout == "i8":
         return "i8"
-    keep = len(row.shape) == 1 or row.layout in ("token", "table")
+    keep = len(row.shape) == 1 or row.layout in ("token", "table", "bias_table")
     return "f32" if keep else dtype

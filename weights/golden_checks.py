@@ -250,3 +250,11 @@ def write_checkpoints(folder, config, weights):
         model.save_pretrained(os.path.join(folder, "transformers5"), save_original_format=False)
     for style in ("hub", "transformers5"):
         os.chmod(os.path.join(folder, style, "model.safetensors"), 0o644)
+
+
+def write_half(path, tensors, dtype):
+    """A checkpoint of PyTorch in a 16-bit type, which holds these values exactly; float32 for an f32 file."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    kind = {"f16": torch.float16, "bf16": torch.bfloat16, "f32": torch.float32}[dtype]
+    torch.save({name: torch.from_numpy(np.ascontiguousarray(values)).to(kind)
+                for name, values in tensors.items()}, path)

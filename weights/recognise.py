@@ -13,6 +13,7 @@ import re
 import numpy as np
 
 import families
+import sources
 from pickle_reader import CheckpointError
 
 MAX_BLOCKS = 1000
@@ -48,7 +49,8 @@ class Tensors:
                                   "which is not supported; a Depth Anything V2 metric model is")
         shown = ", ".join(names[:3])
         raise CheckpointError(f"no Depth Anything tensors among the {len(names)} found ({shown}, ...); "
-                              "expected pretrained.* and depth_head.*, or backbone.* and neck.*")
+                              "expected pretrained.* and depth_head.*, or backbone.* and neck.*, or those of a "
+                              "DPT or MiDaS model (README.md lists them)")
 
     def parts(self, row):
         """(name in the checkpoint, symbolic shape) of every part of a tensor."""
@@ -62,20 +64,9 @@ class Tensors:
 
     def problems(self):
         """One line for every missing, misshapen and unexpected tensor."""
-        missing, misshapen, used = [], [], set()
-        for row in self.rows:
-            for name, symbolic in self.parts(row):
-                used.add(name)
-                expected = families.actual_shape(symbolic, self.sizes)
-                found = self.shapes.get(name)
-                if found is None:
-                    shown = ", ".join(map(str, expected))
-                    missing.append(f"missing: {name} [{shown}]")
-                elif found != expected:
-                    shown = ", ".join(map(str, expected))
-                    misshapen.append(f"misshapen: {name} {list(found)}, expected [{shown}]")
-        extra = sorted(set(self.shapes) - used - families.unused_names(self.style))
-        return missing + misshapen + [f"unexpected: {name} {list(self.shapes[name])}" for name in extra]
+        parts = [part for row in self.rows for part in self.parts(row)]
+        unused = families.unused_names(self.style)
+        return sources.problem_lines(parts, self.shapes, self.sizes, unused.__contains__)
 
     def dropped(self):
         return sorted(families.unused_names(self.style) & set(self.shapes))
@@ -170,6 +161,9 @@ class Recognised:
     def __init__(self, path, tensors, options):
         self.config = read_hub_config(path, tensors.style)
         self.key = tensors.size()
+        if options.metric in ("nyu", "kitti") or options.groups:
+            raise CheckpointError("--metric nyu, --metric kitti and --groups are for DPT models; say --metric "
+                                  "indoor or --metric outdoor for one of Depth Anything")
         self.evidence = []
         self.is_release = False  # told by its name or its config, not only by the user
         named_family, named_metric, named_scene = name_evidence(path)

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 
 import families
+import reference_midas
 from format import Reader
 
 
@@ -38,7 +39,7 @@ def first_patch(config):
 
 def load_model(path, dtype=torch.float32):
     """The config, and the weights in the official names and layouts; of an i8 matrix the integers, with
-    their scales beside them."""
+    their scales beside them. Files of Depth Anything and of the small ones distilled from it."""
     with Reader(path) as file:
         config = file.config
         rows = families.schema(int(config["encoder.blocks"]), config["encoder.ffn"],
@@ -60,6 +61,9 @@ def position_table(config, table, h, w):
         return table
     offset = float(config["encoder.pos_offset"])
     grid = table[1:].T.reshape(1, -1, gh, gw)
+    if config["encoder.pos_resample"] == "bilinear":
+        grid = F.interpolate(grid, (h, w), mode="bilinear", align_corners=False)
+        return torch.cat([table[:1], grid[0].reshape(-1, h * w).T])
     # With an offset the step is g/(n + offset), not g/n: the models were trained with that.
     size = {"scale_factor": ((h + offset) / gh, (w + offset) / gw)} if offset else {"size": (h, w)}
     grid = F.interpolate(grid, mode="bicubic", align_corners=False, **size)
@@ -74,6 +78,8 @@ def patches(config, weights, name, image):
 
 def stem(config, weights, image):
     """[1, 3, H, W] -> maps [1, S0, 4h, 4w], [1, S1, 2h, 2w], [1, S2, h, w]"""
+    if config.get("encoder.stem") == "resnet":
+        return reference_midas.resnet(config, weights, image)
     x, maps = image, []
     for i, blocks in enumerate(stem_blocks(config)):
         stage = f"pretrained.patch_embed.stages.{i}."
@@ -92,6 +98,8 @@ def embed(config, weights, image, maps):
     h, w = x.shape[2:]
     x = x[0].flatten(1).T                                                # [h*w, S2 or D]
     x = torch.cat([weights["pretrained.cls_token"][0], linear(weights, name, x) if maps else x])
+    if has_relative_positions(config):
+        return x
     return x + position_table(config, weights["pretrained.pos_embed"][0], h, w)
 
 
@@ -120,15 +128,22 @@ def linear_int8(weights, name, x):
 def linear(weights, name, x):
     if name + ".weight_scale" in weights:
         return linear_int8(weights, name, x)
-    return F.linear(x, weights[name + ".weight"], weights[name + ".bias"])
+    return F.linear(x, weights[name + ".weight"].flatten(1), weights[name + ".bias"])
 
 
-def attention(config, weights, name, x):
-    """softmax(Q K^T / sqrt(d)) V over all tokens, per head. [N, D] -> [N, D]"""
+def has_relative_positions(config):
+    return config.get("encoder.position") == "relative"
+
+
+def attention(config, weights, name, x, grid):
+    """softmax(Q K^T / sqrt(d) + bias) V over all tokens, per head. [N, D] -> [N, D]"""
     heads = int(config["encoder.heads"])
     qkv = linear(weights, name + ".qkv", x)                      # [N, 3D]: part, head, channel
     q, k, v = qkv.reshape(len(x), 3, heads, -1).permute(1, 2, 0, 3)  # each [heads, N, d]
     scores = q @ k.transpose(1, 2) / math.sqrt(q.shape[-1])
+    if has_relative_positions(config):
+        table = weights[name + ".relative_position_bias_table"]
+        scores = scores + reference_midas.relative_bias(config, table, *grid)
     mixed = torch.softmax(scores, dim=-1) @ v
     return linear(weights, name + ".proj", mixed.transpose(0, 1).reshape(x.shape))
 
@@ -140,13 +155,13 @@ def feed_forward(config, weights, name, x):
     return linear(weights, name + ".fc2", F.gelu(linear(weights, name + ".fc1", x)))
 
 
-def block(config, weights, index, x):
+def block(config, weights, index, x, grid):
     """Pre-norm, with a learned factor per channel (LayerScale) on both residual branches."""
     name = f"pretrained.blocks.{index}."
     scale = [weights[f"{name}ls{k}.gamma"] if config["encoder.layer_scale"] == "1" else 1.0
              for k in (1, 2)]
     x = x + scale[0] * attention(config, weights, name + "attn",
-                                 layer_norm(config, weights, name + "norm1", x))
+                                 layer_norm(config, weights, name + "norm1", x), grid)
     return x + scale[1] * feed_forward(config, weights, name + "mlp",
                                        layer_norm(config, weights, name + "norm2", x))
 
@@ -158,8 +173,8 @@ def conv(weights, name, x, stride=1):
     return F.conv2d(x, kernel, weights.get(name + ".bias"), stride, padding=kernel.shape[-1] // 2)
 
 
-def upsample(x, size):
-    return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=True)
+def upsample(x, size, corners=True):
+    return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=corners)
 
 
 def reassemble(weights, k, tokens, h, w):
@@ -171,27 +186,37 @@ def reassemble(weights, k, tokens, h, w):
     return conv(weights, name, x, stride=2) if k == 3 else x
 
 
-def residual_unit(weights, name, x):
-    """The skip adds x itself, not relu(x)."""
-    return x + conv(weights, name + ".conv2", F.relu(conv(weights, name + ".conv1", F.relu(x))))
+def residual_unit(config, weights, name, x):
+    """The skip adds x itself, not relu(x), but for MiDaS v2.1."""
+    skip = F.relu(x) if config.get("fusion.skip") == "positive" else x
+    return skip + conv(weights, name + ".conv2", F.relu(conv(weights, name + ".conv1", F.relu(x))))
 
 
-def fuse(weights, level, coarser, skip, size):
+def fuse(config, weights, level, coarser, skip, size):
     """One refinenet: add the finer level, refine, upsample."""
     name = f"depth_head.scratch.refinenet{level}."
-    x = coarser if skip is None else coarser + residual_unit(weights, name + "resConfUnit1", skip)
-    x = residual_unit(weights, name + "resConfUnit2", x)
-    return conv(weights, name + "out_conv", upsample(x, size))
+    x = coarser if skip is None else coarser + residual_unit(config, weights, name + "resConfUnit1", skip)
+    x = residual_unit(config, weights, name + "resConfUnit2", x)
+    x = upsample(x, size)
+    return x if config.get("fusion.out_conv") == "none" else conv(weights, name + "out_conv", x)
+
+
+def activate(config, x):
+    if config["head.activation"] == "sigmoid":
+        return torch.sigmoid(x) * float(config["output.max_depth"])
+    if config["head.activation"] == "reciprocal":  # d is inverse depth
+        inverse = float(config["head.scale"]) * F.relu(x) + float(config["head.shift"])
+        return 1 / torch.clamp(inverse, min=1e-8)
+    return F.relu(x)
 
 
 def head(config, weights, path, size):
     """Finest path -> (output_conv1's map, depth map [H, W])"""
     name = "depth_head.scratch.output_conv"
     first = conv(weights, name + "1", path)
-    x = first if config["head.upsample"] == "output" else upsample(first, size)
-    x = conv(weights, name + "2.2", F.relu(conv(weights, name + "2.0", x)))
-    sigmoid, most = config["head.activation"] == "sigmoid", float(config["output.max_depth"])
-    x = torch.sigmoid(x) * most if sigmoid else F.relu(x)
+    corners = config.get("head.align") != "edges"
+    x = first if config["head.upsample"] == "output" else upsample(first, size, corners)
+    x = activate(config, conv(weights, name + "2.2", F.relu(conv(weights, name + "2.0", x))))
     return first, (upsample(x, size) if config["head.upsample"] == "output" else x)[0, 0]
 
 
@@ -209,7 +234,7 @@ def forward(config, weights, image):
     x = stages["embed"] = embed(config, weights, image[None], maps)
     taps = numbers(config["encoder.taps"])
     for index in range(max(taps) + 1):
-        x = stages[f"block.{index}"] = block(config, weights, index, x)
+        x = stages[f"block.{index}"] = block(config, weights, index, x, (h, w))
 
     levels = []
     for k, index in enumerate(taps):
@@ -220,17 +245,29 @@ def forward(config, weights, image):
             if config["encoder.tap_norm"] == "1":
                 tap = layer_norm(config, weights, "pretrained.norm", tap)
             stages[f"tap.{k}"] = tap[1:]
-            level = keep(f"reassemble.{k}", reassemble(weights, k, tap[1:], h, w))
-        levels.append(keep(f"rn.{k}", conv(weights, f"depth_head.scratch.layer{k + 1}_rn", level)))
-
-    path = keep("fusion.3", fuse(weights, 4, levels[3], None, levels[2].shape[2:]))
-    path = keep("fusion.2", fuse(weights, 3, path, levels[2], levels[1].shape[2:]))
-    path = keep("fusion.1", fuse(weights, 2, path, levels[1], levels[0].shape[2:]))
-    path = keep("fusion.0", fuse(weights, 1, path, levels[0], [2 * n for n in levels[0].shape[2:]]))
-
-    first, stages["head"] = head(config, weights, path, image.shape[1:])
-    keep("head.conv1", first)
+            tokens = reference_midas.readout(config, weights, k, tap)
+            if config["reassemble.readout"] != "ignore":
+                stages[f"readout.{k}"] = tokens
+            level = keep(f"reassemble.{k}", reassemble(weights, k, tokens, h, w))
+        levels.append(keep(f"rn.{k}", unify(weights, k, level)))
+    decode(config, weights, levels, image.shape[1:], keep, stages)
     return stages
+
+
+def unify(weights, k, level):
+    """Level k's map to the channels of its fusion."""
+    return conv(weights, f"depth_head.scratch.layer{k + 1}_rn", level)
+
+
+def decode(config, weights, levels, size, keep, stages):
+    """Maps of all levels, of unify(), finest first, to the depth map; keep(name, map) records."""
+    path = None
+    for k in range(len(levels) - 1, -1, -1):
+        wanted = levels[k - 1].shape[2:] if k else [2 * n for n in levels[0].shape[2:]]
+        coarser, skip = (levels[k], None) if path is None else (path, levels[k])
+        path = keep(f"fusion.{k}", fuse(config, weights, k + 1, coarser, skip, wanted))
+    first, stages["head"] = head(config, weights, path, size)
+    keep("head.conv1", first)
 
 
 # ---- before and after the network --------------------------------------------------------------

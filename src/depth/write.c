@@ -22,7 +22,10 @@ static const struct writer {
     {".png", FATHOM_FORMAT_PNG16, fm_encode_png16},
     {".pfm", FATHOM_FORMAT_PFM, fm_encode_pfm},
     {".npy", FATHOM_FORMAT_NPY, fm_encode_npy},
+    {".tiff", FATHOM_FORMAT_TIFF, fm_encode_tiff},
+    {".tif", FATHOM_FORMAT_TIFF, fm_encode_tiff},
     {NULL, FATHOM_FORMAT_COLOR, fm_encode_color},
+    {NULL, FATHOM_FORMAT_TIFF16, fm_encode_tiff16},
 };
 
 enum { WRITERS = sizeof writers / sizeof writers[0], NAME_TRIES = 64 };
@@ -48,8 +51,8 @@ static fathom_status check_map(const fathom_map *map, fathom_format format, fath
     int raw = format == FATHOM_FORMAT_PFM || format == FATHOM_FORMAT_NPY;
     if (!raw && fm_unit(map->kind)[0] == 0)
         return fm_fail(err, FATHOM_E_ARGUMENT,
-                       "the map does not say whether it is relative or metric, which a PNG must: "
-                       "set its kind, or write .pfm or .npy");
+                       "the map does not say whether it is relative or metric, which a PNG or "
+                       "TIFF must: set its kind, or write .pfm or .npy");
     /* A network has a value for each pixel; a stereo pair has not, nor has what was fitted to one. */
     const int holes = map->kind == FATHOM_KIND_DISPARITY || map->kind == FATHOM_KIND_METRIC;
     size_t n = (size_t)map->width * (size_t)map->height;
@@ -63,14 +66,18 @@ static fathom_status check_map(const fathom_map *map, fathom_format format, fath
     return FATHOM_OK;
 }
 
+static int ends_in(const char *path, const char *extension)
+{
+    const size_t length = strlen(path), n = strlen(extension);
+    return length > n && strcasecmp(path + length - n, extension) == 0;
+}
+
 static const struct writer *find_writer(fathom_format format, const char *path)
 {
-    size_t length = path ? strlen(path) : 0;
     for (int i = 0; i < WRITERS; i++) {
         const char *extension = writers[i].extension;
         if (format != FATHOM_FORMAT_AUTO ? writers[i].format == format
-                                         : extension && length > 4 &&
-                                               strcasecmp(path + length - 4, extension) == 0)
+                                         : extension && path && ends_in(path, extension))
             return &writers[i];
     }
     return NULL;
@@ -202,8 +209,8 @@ fathom_status fathom_map_write(const fathom_map *map, const char *path,
     const struct writer *writer = find_writer(opt ? opt->format : FATHOM_FORMAT_AUTO, path);
     if (!writer)
         return fm_fail(err, FATHOM_E_ARGUMENT,
-                       "%s: its extension names no format that fathom writes: use .png, .pfm or "
-                       ".npy, or set the format",
+                       "%s: its extension names no format that fathom writes: use .png, .pfm, "
+                       ".npy or .tiff, or set the format",
                        path);
     struct fm_bytes out = {0};
     fathom_encoding used;

@@ -70,8 +70,8 @@ fathom_status fm_encode_color(const fathom_map *map, const fathom_write_options 
     }
     struct fm_png png = {.width = map->width, .height = map->height, .bits = 8, .channels = 3,
                          .level = opt->png_level, .row = fill_row, .user = &palette};
-    fm_png_add(&png, "Description", "Depth map in false colours, for looking only: near is %s",
-               opt->reverse_color ? "dark" : "bright");
-    fm_png_add_origin(&png, map);
+    fm_text_add(&png.texts, "Description", "Depth map in false colours, for looking only: near is %s",
+                opt->reverse_color ? "dark" : "bright");
+    fm_text_add_origin(&png.texts, map);
     return fm_png_encode(&png, out, err);
 }

@@ -17,12 +17,12 @@ static void run_head(struct fm_context *context, const struct fm_dpt *dpt,
     if (c->upsample == FM_HEAD_OUTPUT) {
         struct fm_feature small = fm_feature_alloc(context, path->h, path->w, 1);
         struct fm_feature full = {out, height, width, 1};
-        fm_upsample_conv_head(context, &mid, &dpt->conv2, &dpt->conv3, c->activation, c->scale,
-                              small.h, small.w, small.data);
+        fm_upsample_conv_head(context, &mid, &dpt->conv2, &dpt->conv3, &c->head, small.h,
+                              small.w, small.data);
         fm_upsample(context, &small, &full);
     } else {
-        fm_upsample_conv_head(context, &mid, &dpt->conv2, &dpt->conv3, c->activation, c->scale,
-                              height, width, out);
+        fm_upsample_conv_head(context, &mid, &dpt->conv2, &dpt->conv3, &c->head, height, width,
+                              out);
     }
     fm_part_end(context, "head");
     fm_report(context, "head", out, 2, height, width, 1);
@@ -31,23 +31,26 @@ static void run_head(struct fm_context *context, const struct fm_dpt *dpt,
 void fm_dpt_forward(struct fm_context *context, const struct fm_dpt *dpt,
                     const struct fm_tap taps[FM_TAPS], int height, int width, float *out)
 {
+    const struct fm_dpt_config *c = &dpt->config;
     const size_t mark = fm_arena_mark(context->arena);
+    const int coarsest = c->levels - 1;
     struct fm_feature level[FM_TAPS];
     char name[32];
     /* the largest map, twice level 0's size, first: the head needs nothing else of what follows */
     int finest_h, finest_w;
     fm_level_size(dpt, 0, &taps[0], &finest_h, &finest_w);
-    struct fm_feature finest = fm_feature_alloc(context, 2 * finest_h, 2 * finest_w, dpt->config.fusion);
+    struct fm_feature finest = fm_feature_alloc(context, 2 * finest_h, 2 * finest_w, c->fusion);
     const size_t fusing = fm_arena_mark(context->arena);
-    for (int k = 0; k < FM_TAPS; k++) level[k] = fm_reassemble(context, dpt, k, &taps[k]);
+    for (int k = 0; k <= coarsest; k++) level[k] = fm_reassemble(context, dpt, k, &taps[k]);
 
     /* coarse to fine; each result has the size of the next finer level, the last one twice its own */
-    struct fm_feature path = level[FM_TAPS - 1];
-    for (int k = FM_TAPS - 1; k >= 0; k--) {
-        struct fm_feature *skip = k < FM_TAPS - 1 ? &level[k] : NULL;
-        struct fm_feature next =
-            k > 0 ? fm_feature_alloc(context, level[k - 1].h, level[k - 1].w, path.c) : finest;
-        fm_fuse(context, &dpt->fusion[k], &path, skip, &next);
+    struct fm_feature path = level[coarsest];
+    for (int k = coarsest; k >= 0; k--) {
+        struct fm_feature *skip = k < coarsest ? &level[k] : NULL;
+        struct fm_feature next = finest;
+        if (k > 0)
+            next = fm_feature_alloc(context, level[k - 1].h, level[k - 1].w, fm_level_channels(c, k - 1));
+        fm_fuse(context, &dpt->fusion[k], c->skip, &path, skip, &next);
         path = next;
         fm_part_end(context, "fusion.%d", k);
         snprintf(name, sizeof name, "fusion.%d", k);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
  * One row per key: its name, its form, its range, where it goes. */
-#include "engine/config.h"
+#include "engine/encoder.h"
 
 #include <math.h>
 #include <stddef.h>
 #include <string.h>
 
 enum form { TEXT, INTEGER, REAL, DOUBLE, CHOICE };
-enum presence { ALWAYS, OPTIONAL, WITH_STEM, WHEN_QUANTIZED }; /* optional choices default to their first name */
+/* Optional keys default to 0, choices to their first name; check_presence has the others. */
+enum presence { ALWAYS, OPTIONAL, WITH_STEM, WITH_RESNET, WITH_RECIPROCAL, WHEN_QUANTIZED };
 
 struct key {
     const char *name;
@@ -17,9 +18,11 @@ struct key {
     const char *choices; /* names in the enum's order, separated by spaces */
     size_t offset;       /* of the first value in struct fm_config */
     enum presence presence;
+    unsigned encoders; /* bits of the encoders that have this key, 0: all */
 };
 
 #define AT(field) offsetof(struct fm_config, field)
+#define VIT (1u << FM_ENCODER_VIT)
 static const struct key KEYS[] = {
     {"model.name", TEXT, 1, 0, 0, NULL, AT(name)},
     {"model.family", TEXT, 1, 0, 0, NULL, AT(family)},
@@ -29,36 +32,47 @@ static const struct key KEYS[] = {
     {"model.converter", TEXT, 1, 0, 0, NULL, AT(converter)},
     {"input.size", INTEGER, 1, 1, 16384, NULL, AT(input.size)},
     {"input.multiple", INTEGER, 1, 1, 256, NULL, AT(input.multiple)},
-    {"input.rule", CHOICE, 1, 0, 0, "lower_bound upper_bound minimal", AT(input.rule)},
+    {"input.width", INTEGER, 1, 1, 16384, NULL, AT(input.width), OPTIONAL},
+    {"input.rule", CHOICE, 1, 0, 0, "lower_bound upper_bound minimal stretch", AT(input.rule)},
     {"input.interpolation", CHOICE, 1, 0, 0, "cubic bilinear_antialias", AT(input.interpolation)},
     {"input.mean", DOUBLE, 3, -10, 10, NULL, AT(input.mean)},
     {"input.std", DOUBLE, 3, 1e-6, 1e6, NULL, AT(input.std)},
-    {"encoder.type", CHOICE, 1, 0, 0, "vit", AT(vit.type)},
-    {"encoder.patch", INTEGER, 1, 1, 64, NULL, AT(vit.patch)},
-    {"encoder.grid", INTEGER, 2, 1, 1024, NULL, AT(vit.grid_h)},
-    {"encoder.dim", INTEGER, 1, 1, 8192, NULL, AT(vit.dim)},
-    {"encoder.heads", INTEGER, 1, 1, 256, NULL, AT(vit.heads)},
-    {"encoder.blocks", INTEGER, 1, 1, 256, NULL, AT(vit.blocks)},
-    {"encoder.prefix_tokens", INTEGER, 1, 1, 1, NULL, AT(vit.prefix_tokens)},
-    {"encoder.ffn", CHOICE, 1, 0, 0, "mlp swiglu", AT(vit.ffn)},
-    {"encoder.ffn_dim", INTEGER, 1, 1, 65536, NULL, AT(vit.ffn_dim)},
-    {"encoder.norm_eps", REAL, 1, 1e-15, 1, NULL, AT(vit.norm_eps)},
-    {"encoder.layer_scale", INTEGER, 1, 0, 1, NULL, AT(vit.layer_scale)},
-    {"encoder.pos_resample", CHOICE, 1, 0, 0, "bicubic", AT(vit.pos_resample)},
-    {"encoder.pos_offset", DOUBLE, 1, 0, 1, NULL, AT(vit.pos_offset)},
-    {"encoder.taps", INTEGER, FM_TAPS, 0, 255, NULL, AT(vit.taps)},
-    {"encoder.tap_norm", INTEGER, 1, 0, 1, NULL, AT(vit.tap_norm)},
-    {"encoder.stem", CHOICE, 1, 0, 0, "none residual", AT(vit.stem), OPTIONAL},
-    {"encoder.stem_channels", INTEGER, FM_STEM_STAGES, 1, 8192, NULL, AT(vit.stem_channels), WITH_STEM},
+    {"encoder.type", CHOICE, 1, 0, 0, "vit", AT(encoder)},
+    {"encoder.patch", INTEGER, 1, 1, 64, NULL, AT(vit.patch), ALWAYS, VIT},
+    {"encoder.grid", INTEGER, 2, 1, 1024, NULL, AT(vit.grid_h), ALWAYS, VIT},
+    {"encoder.dim", INTEGER, 1, 1, 8192, NULL, AT(vit.dim), ALWAYS, VIT},
+    {"encoder.heads", INTEGER, 1, 1, 256, NULL, AT(vit.heads), ALWAYS, VIT},
+    {"encoder.blocks", INTEGER, 1, 1, 256, NULL, AT(vit.blocks), ALWAYS, VIT},
+    {"encoder.prefix_tokens", INTEGER, 1, 1, 1, NULL, AT(vit.prefix_tokens), ALWAYS, VIT},
+    {"encoder.ffn", CHOICE, 1, 0, 0, "mlp swiglu", AT(vit.ffn), ALWAYS, VIT},
+    {"encoder.ffn_dim", INTEGER, 1, 1, 65536, NULL, AT(vit.ffn_dim), ALWAYS, VIT},
+    {"encoder.norm_eps", REAL, 1, 1e-15, 1, NULL, AT(vit.norm_eps), ALWAYS, VIT},
+    {"encoder.layer_scale", INTEGER, 1, 0, 1, NULL, AT(vit.layer_scale), ALWAYS, VIT},
+    {"encoder.position", CHOICE, 1, 0, 0, "table relative", AT(vit.position), OPTIONAL, VIT},
+    {"encoder.pos_resample", CHOICE, 1, 0, 0, "bicubic bilinear", AT(vit.pos_resample), ALWAYS, VIT},
+    {"encoder.pos_offset", DOUBLE, 1, 0, 1, NULL, AT(vit.pos_offset), ALWAYS, VIT},
+    {"encoder.taps", INTEGER, FM_TAPS, 0, 255, NULL, AT(vit.taps), ALWAYS, VIT},
+    {"encoder.tap_norm", INTEGER, 1, 0, 1, NULL, AT(vit.tap_norm), ALWAYS, VIT},
+    {"encoder.stem", CHOICE, 1, 0, 0, "none residual resnet", AT(vit.stem), OPTIONAL, VIT},
+    {"encoder.stem_channels", INTEGER, FM_STEM_STAGES, 1, 8192, NULL, AT(vit.stem_channels), WITH_STEM,
+     VIT},
     {"encoder.stem_blocks", INTEGER, FM_STEM_STAGES, 0, FM_STEM_MAX_BLOCKS, NULL, AT(vit.stem_blocks),
-     WITH_STEM},
-    {"reassemble.readout", CHOICE, 1, 0, 0, "ignore", AT(dpt.readout)},
+     WITH_STEM, VIT},
+    {"encoder.stem_groups", INTEGER, 1, 1, 8192, NULL, AT(vit.stem_groups), WITH_RESNET, VIT},
+    {"reassemble.readout", CHOICE, 1, 0, 0, "ignore add project", AT(dpt.readout)},
     {"reassemble.channels", INTEGER, FM_TAPS, 1, 8192, NULL, AT(dpt.channels)},
+    {"fusion.levels", INTEGER, 1, 1, FM_TAPS, NULL, AT(dpt.levels), OPTIONAL},
     {"fusion.channels", INTEGER, 1, 1, 8192, NULL, AT(dpt.fusion)},
+    {"fusion.expand", INTEGER, 1, 0, 1, NULL, AT(dpt.expand), OPTIONAL},
+    {"fusion.skip", CHOICE, 1, 0, 0, "input positive", AT(dpt.skip), OPTIONAL},
+    {"fusion.out_conv", CHOICE, 1, 0, 0, "conv none", AT(dpt.out_conv), OPTIONAL},
     {"head.mid_channels", INTEGER, 1, 1, 8192, NULL, AT(dpt.head_mid)},
     {"head.channels", INTEGER, 1, 1, FM_HEAD_MAX_CHANNELS, NULL, AT(dpt.head_out)},
     {"head.upsample", CHOICE, 1, 0, 0, "input output", AT(dpt.upsample)},
-    {"head.activation", CHOICE, 1, 0, 0, "relu sigmoid", AT(dpt.activation)},
+    {"head.align", CHOICE, 1, 0, 0, "corners edges", AT(dpt.head.align), OPTIONAL},
+    {"head.activation", CHOICE, 1, 0, 0, "relu sigmoid reciprocal", AT(dpt.head.act)},
+    {"head.scale", REAL, 1, 1e-12, 1e6, NULL, AT(dpt.head.scale), WITH_RECIPROCAL},
+    {"head.shift", REAL, 1, 0, 1e6, NULL, AT(dpt.head.shift), WITH_RECIPROCAL},
     {"output.kind", CHOICE, 1, 0, 0, "relative_inverse metric", AT(kind)},
     {"output.max_depth", REAL, 1, 1e-6, 1e6, NULL, AT(output.max_depth)},
     {"output.resize", CHOICE, 1, 0, 0, "bilinear_corners bilinear bicubic", AT(output.resize)},
@@ -173,70 +187,50 @@ static fathom_status read_value(struct fm_config *config, const struct key *key,
     }
 }
 
-/* Keys that are missing, or there without the stem or the scheme that they speak of. */
+/* NULL if the config has what this presence speaks of, else its name. */
+static const char *lacks(const struct fm_config *c, const struct key *key)
+{
+    if (key->encoders && !(key->encoders & 1u << c->encoder)) return "the encoder.type that has it";
+    switch (key->presence) {
+    case WITH_STEM: return c->vit.stem ? NULL : "encoder.stem";
+    case WITH_RESNET: return c->vit.stem == FM_STEM_RESNET ? NULL : "encoder.stem=resnet";
+    case WITH_RECIPROCAL:
+        return c->dpt.head.act == FM_HEAD_RECIPROCAL ? NULL : "head.activation=reciprocal";
+    case WHEN_QUANTIZED: return c->quantized ? NULL : "quant.scheme";
+    default: return NULL;
+    }
+}
+
+/* Keys that are missing, or there without what they speak of. */
 static fathom_status check_presence(const struct fm_config *c, const unsigned char *seen,
                                     const char *name, fathom_error *err)
 {
     for (size_t i = 0; i < N_KEYS; i++) {
-        const enum presence p = KEYS[i].presence;
-        const int wanted = p == ALWAYS || (p == WITH_STEM && c->vit.stem) ||
-                           (p == WHEN_QUANTIZED && c->quantized);
-        if (!seen[i] && wanted)
+        const char *lacking = lacks(c, &KEYS[i]);
+        if (!seen[i] && !lacking && KEYS[i].presence != OPTIONAL)
             return fm_fail(err, FATHOM_E_MODEL, "%s: config key %s is missing", name, KEYS[i].name);
-        if (seen[i] && !wanted && p != OPTIONAL)
+        if (seen[i] && lacking)
             return fm_fail(err, FATHOM_E_MODEL, "%s: config key %s is there without %s", name,
-                           KEYS[i].name, p == WITH_STEM ? "encoder.stem=residual" : "quant.scheme");
+                           KEYS[i].name, lacking);
     }
-    return FATHOM_OK;
-}
-
-static fathom_status check_taps(const struct fm_vit_config *v, const char *name, fathom_error *err)
-{
-    const int first = v->stem ? FM_STEM_TAPS : 0;
-    for (int k = 0; k < first; k++)
-        if (v->taps[k] != k)
-            return fm_fail(err, FATHOM_E_MODEL,
-                           "%s: encoder.taps must begin with 0,1, the stem's stages", name);
-    for (int k = first; k < FM_TAPS; k++)
-        if (v->taps[k] >= v->blocks || (k > first && v->taps[k] <= v->taps[k - 1]))
-            return fm_fail(err, FATHOM_E_MODEL,
-                           "%s: encoder.taps must ascend and be below encoder.blocks=%d", name,
-                           v->blocks);
-    return FATHOM_OK;
-}
-
-static fathom_status check_stem(const struct fm_config *c, const char *name, fathom_error *err)
-{
-    const struct fm_vit_config *v = &c->vit;
-    if (v->patch % FM_STEM_SCALE != 0)
-        return fm_fail(err, FATHOM_E_MODEL,
-                       "%s: encoder.patch %d is not a multiple of %d, which a stem needs", name,
-                       v->patch, FM_STEM_SCALE);
-    for (int k = 0; k < FM_STEM_TAPS; k++)
-        if (c->dpt.channels[k] != v->stem_channels[k])
-            return fm_fail(err, FATHOM_E_MODEL,
-                           "%s: reassemble.channels begins with %d,%d, encoder.stem_channels with "
-                           "%d,%d: they must be the same", name, c->dpt.channels[0],
-                           c->dpt.channels[1], v->stem_channels[0], v->stem_channels[1]);
     return FATHOM_OK;
 }
 
 static fathom_status check_together(const struct fm_config *c, const char *name, fathom_error *err)
 {
-    const struct fm_vit_config *v = &c->vit;
-    if (v->dim % v->heads != 0)
-        return fm_fail(err, FATHOM_E_MODEL, "%s: encoder.dim %d is not a multiple of heads %d", name,
-                       v->dim, v->heads);
-    FM_TRY(check_taps(v, name, err));
-    if (v->stem) FM_TRY(check_stem(c, name, err));
-    if (c->input.multiple % v->patch != 0)
+    const struct fm_encoder *encoder = fm_encoder_of(c);
+    FM_TRY(encoder->check(c, name, err));
+    for (int k = 0; k < c->dpt.levels; k++) {
+        int is_map, channels = encoder->tap(c, k, &is_map);
+        if (is_map && c->dpt.channels[k] != channels)
+            return fm_fail(err, FATHOM_E_MODEL,
+                           "%s: reassemble.channels says %d for level %d, the encoder's map has %d: they "
+                           "must be the same", name, c->dpt.channels[k], k, channels);
+    }
+    if ((c->output.kind == FATHOM_KIND_METRIC) == (c->dpt.head.act == FM_HEAD_RELU))
         return fm_fail(err, FATHOM_E_MODEL,
-                       "%s: input.multiple %d is not a multiple of encoder.patch %d", name,
-                       c->input.multiple, v->patch);
-    if ((c->output.kind == FATHOM_KIND_METRIC) != (c->dpt.activation == FM_HEAD_SIGMOID))
-        return fm_fail(err, FATHOM_E_MODEL,
-                       "%s: output.kind and head.activation disagree: metric goes with sigmoid, "
-                       "relative_inverse with relu", name);
+                       "%s: output.kind and head.activation disagree: metric goes with sigmoid or "
+                       "reciprocal, relative_inverse with relu", name);
     return FATHOM_OK;
 }
 
@@ -258,6 +252,7 @@ fathom_status fm_config_parse(struct fm_config *config, const struct fm_containe
     }
     FM_TRY(check_presence(config, seen, name, err));
     config->output.kind = config->kind == 0 ? FATHOM_KIND_RELATIVE_INVERSE : FATHOM_KIND_METRIC;
-    config->dpt.scale = config->output.max_depth;
+    if (config->dpt.head.act == FM_HEAD_SIGMOID) config->dpt.head.scale = config->output.max_depth;
+    if (config->dpt.levels == 0) config->dpt.levels = FM_TAPS;
     return check_together(config, name, err);
 }

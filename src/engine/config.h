@@ -7,11 +7,16 @@
 #include "dpt/dpt.h"
 #include "engine/container.h"
 #include "image/preprocess.h"
+#include "vit/vit.h"
+
+/* A row in encoder.c for each. */
+enum fm_encoder_type { FM_ENCODER_VIT, FM_ENCODERS };
 
 struct fm_config {
     const char *name, *family, *licence, *source, *source_sha256, *converter; /* in the container */
     struct fm_input_config input;
-    struct fm_vit_config vit;
+    enum fm_encoder_type encoder;
+    struct fm_vit_config vit; /* with FM_ENCODER_VIT; other encoders have their own */
     struct fm_dpt_config dpt;
     struct fm_output_config output;
     int quantized;           /* 1: matrices of the encoder may be i8 */

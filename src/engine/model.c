@@ -47,7 +47,7 @@ fathom_status fathom_model_open_memory(fathom_model **model, const void *bytes, 
 void fathom_model_close(fathom_model **model)
 {
     if (!model || !*model) return;
-    free((*model)->vit.block);
+    free((*model)->owned);
     fm_container_close(&(*model)->container);
     free(*model);
     *model = NULL;

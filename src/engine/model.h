@@ -10,11 +10,14 @@ enum { FM_MAX_SIZE = 65535 }; /* of fathom_session_options.size */
 struct fathom_model {
     struct fm_container container;
     struct fm_config config;
-    struct fm_vit vit;           /* weights borrowed from the container; `block` is owned */
+    union {
+        struct fm_vit vit;
+    } encoder;           /* by config.encoder; weights borrowed from the container */
+    void *owned;         /* what the encoder's pointers to arrays point to */
     struct fm_dpt dpt;
 };
 
-/* Finds every tensor that the config asks for, checks types and shapes, fills vit and dpt. All that
+/* Finds every tensor that the config asks for, checks types and shapes, fills encoder and dpt. All that
  * is missing, misshapen or unexpected is named at once. */
 fathom_status fm_model_bind(fathom_model *model, const char *name, fathom_error *err);
 

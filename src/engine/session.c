@@ -1,22 +1,24 @@
 /* SPDX-License-Identifier: MIT
  * A session: one block of memory, planned by a dry run of the whole pipeline, and the runs in it. */
-#include "engine/model.h"
+#include "engine/encoder.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "kernels/cpu.h"
 #include "ops/blas.h"
+#include "ops/packs.h"
 
 struct fathom_session {
     const fathom_model *model; /* borrowed */
     struct fm_context context;
     struct fm_arena arena;
-    size_t planned;
+    struct fm_packs packs;
+    size_t planned; /* bytes of both */
     int size; /* as asked for, 0: the model's */
     int net_width, net_height;
     struct fm_profile profile; /* its table in the arena */
-    float *pos; /* in the arena: position embedding of this geometry, for the session's life */
+    float *tables; /* in the arena: the encoder's for this geometry, for the session's life */
     atomic_int cancel; /* set by any thread, taken by the run that returns */
 };
 
@@ -25,13 +27,13 @@ enum { MAX_THREADS = 1024 };
 /* input [3, H, W] -> output [H, W]. */
 static void run_network(struct fathom_session *s, const float *input, float *output)
 {
-    const struct fm_vit *vit = &s->model->vit;
-    const int gh = s->net_height / vit->config.patch, gw = s->net_width / vit->config.patch;
+    const fathom_model *model = s->model;
     const size_t mark = fm_arena_mark(&s->arena);
     struct fm_tap taps[FM_TAPS];
     fm_report(&s->context, "input", input, 3, 3, s->net_height, s->net_width);
-    fm_vit_forward(&s->context, vit, s->pos, input, gh, gw, taps);
-    fm_dpt_forward(&s->context, &s->model->dpt, taps, s->net_height, s->net_width, output);
+    fm_encoder_of(&model->config)->forward(&s->context, model, s->tables, input, s->net_height,
+                                           s->net_width, taps);
+    fm_dpt_forward(&s->context, &model->dpt, taps, s->net_height, s->net_width, output);
     fm_arena_release(&s->arena, mark);
 }
 
@@ -72,15 +74,25 @@ static fathom_status run_picture(struct fathom_session *s, const fathom_image *i
 /* What lives as long as the session, then one whole run. */
 static fathom_status lay_out(struct fathom_session *s, fathom_error *err)
 {
-    const struct fm_vit_config *c = &s->model->vit.config;
-    const int gh = s->net_height / c->patch, gw = s->net_width / c->patch;
-    s->pos = fm_arena_alloc(&s->arena, (size_t)c->prefix_tokens + (size_t)gh * (size_t)gw,
-                            (size_t)c->dim * sizeof(float));
+    const struct fm_encoder *encoder = fm_encoder_of(&s->model->config);
+    if (encoder->table_size)
+        s->tables = fm_arena_alloc(&s->arena,
+                                   encoder->table_size(s->model, s->net_height, s->net_width),
+                                   sizeof(float));
     if (s->context.profile)
         s->profile.parts = fm_arena_alloc(&s->arena, s->profile.capacity, sizeof *s->profile.parts);
     if (s->context.dry) return run_picture(s, NULL, NULL, err);
-    fm_vit_position(&s->model->vit, gh, gw, s->pos);
+    if (encoder->fill_tables)
+        encoder->fill_tables(s->model, s->net_height, s->net_width, s->tables);
     return FATHOM_OK;
+}
+
+static fathom_status count(struct fathom_session *s, fathom_error *err)
+{
+    fm_arena_init_counting(&s->arena);
+    fm_arena_init_counting(&s->packs.arena);
+    s->packs.count = 0;
+    return lay_out(s, err);
 }
 
 /* The dry run: s->planned. */
@@ -88,18 +100,20 @@ static fathom_status plan(struct fathom_session *s, fathom_error *err)
 {
     s->context.arena = &s->arena;
     s->context.dry = true;
-    fm_arena_init_counting(&s->arena);
-    FM_TRY(lay_out(s, err));
+    s->context.packs = &s->packs;
+    FM_TRY(count(s, err));
     if (s->context.profile) { /* once more, now that the number of parts is known */
         s->profile.capacity = s->profile.count;
-        fm_arena_init_counting(&s->arena);
-        FM_TRY(lay_out(s, err));
+        FM_TRY(count(s, err));
         s->profile.count = 0;
     }
-    if (s->arena.overflow)
+    s->packs.capacity = s->packs.count;
+    s->packs.count = 0;
+    fm_arena_alloc(&s->packs.arena, s->packs.capacity, sizeof *s->packs.table);
+    if (s->arena.overflow || s->packs.arena.overflow)
         return fm_fail(err, FATHOM_E_TOO_LARGE, "a network input of %dx%d needs more memory than "
                        "can be addressed; use a smaller size", s->net_width, s->net_height);
-    s->planned = s->arena.high_water;
+    s->planned = s->arena.high_water + s->packs.arena.high_water;
     s->context.dry = false;
     return FATHOM_OK;
 }
@@ -107,7 +121,12 @@ static fathom_status plan(struct fathom_session *s, fathom_error *err)
 static fathom_status plan_and_allocate(struct fathom_session *s, fathom_error *err)
 {
     FM_TRY(plan(s, err));
-    FM_TRY(fm_arena_init(&s->arena, s->planned, err));
+    const size_t packs = s->packs.arena.high_water;
+    s->packs.arena = (struct fm_arena){0};
+    FM_TRY(fm_arena_init(&s->arena, s->planned - packs, err));
+    FM_TRY(fm_arena_init(&s->packs.arena, packs, err));
+    s->packs.table = fm_arena_alloc(&s->packs.arena, s->packs.capacity, sizeof *s->packs.table);
+    s->packs.file = &s->model->container.file;
     return lay_out(s, err);
 }
 
@@ -210,6 +229,7 @@ void fathom_session_destroy(fathom_session **session)
     if (!session || !*session) return;
     fm_team_destroy(&(*session)->context.team);
     fm_arena_destroy(&(*session)->arena);
+    fm_arena_destroy(&(*session)->packs.arena);
     free(*session);
     *session = NULL;
 }
@@ -225,7 +245,7 @@ void fathom_session_get_info(const fathom_session *session, fathom_session_info 
                      : session->context.bf16          ? FATHOM_PRECISION_BF16
                                                       : FATHOM_PRECISION_F32,
         .planned_bytes = session->planned,
-        .used_bytes = session->arena.high_water,
+        .used_bytes = session->arena.high_water + session->packs.arena.high_water,
     };
 }
 

@@ -5,12 +5,13 @@
 
 #include "ops/context.h"
 
-/* How the network's size follows from the picture's. All keep the aspect ratio but for rounding
- * each side to a multiple. */
+/* How the network's size follows from the picture's. All but the last keep the aspect ratio but for
+ * rounding each side to a multiple. */
 enum fm_size_rule {
     FM_SIZE_LOWER_BOUND, /* the shorter side becomes at least `size` (Depth Anything) */
     FM_SIZE_UPPER_BOUND, /* the longer side becomes at most `size` (MiDaS v2.1) */
-    FM_SIZE_MINIMAL      /* scale as little as possible (DPT, MiDaS v3) */
+    FM_SIZE_MINIMAL,     /* scale as little as possible (DPT, MiDaS v3) */
+    FM_SIZE_STRETCH      /* both sides become `size`, whatever the aspect ratio (MiDaS v3.1's Swin) */
 };
 
 enum fm_interpolation {
@@ -20,6 +21,7 @@ enum fm_interpolation {
 
 struct fm_input_config {
     int size;     /* default network pixels, 518 */
+    int width;    /* what the width aims at where that is another number, else 0 */
     int multiple; /* of width and height, 14 */
     enum fm_size_rule rule;
     enum fm_interpolation interpolation;

@@ -22,7 +22,9 @@ static double to_multiple(double x, int multiple, double lowest, double highest)
 static void official_size(const struct fm_input_config *config, int width, int height, int size,
                           double *net_width, double *net_height)
 {
-    double scale_h = (double)size / height, scale_w = (double)size / width;
+    double across = size; /* what the width aims at: of another size in the same proportion */
+    if (config->width) across = rint((double)config->width * size / config->size);
+    double scale_h = (double)size / height, scale_w = across / width;
     double scale = scale_h, lowest = 0, highest = (double)INFINITY;
     switch (config->rule) {
     case FM_SIZE_LOWER_BOUND:
@@ -36,9 +38,14 @@ static void official_size(const struct fm_input_config *config, int width, int h
     case FM_SIZE_MINIMAL:
         if (fabs(1 - scale_w) < fabs(1 - scale_h)) scale = scale_w;
         break;
+    case FM_SIZE_STRETCH:
+        break;
     }
+    const int stretch = config->rule == FM_SIZE_STRETCH;
+    const double bound_w = config->width ? across / size : 1; /* bounds are of each side */
     *net_height = to_multiple(scale * height, config->multiple, lowest, highest);
-    *net_width = to_multiple(scale * width, config->multiple, lowest, highest);
+    *net_width = to_multiple((stretch ? scale_w : scale) * width, config->multiple, lowest * bound_w,
+                             highest * bound_w);
 }
 
 fathom_status fm_network_size(const struct fm_input_config *config, int width, int height, int size,

@@ -127,6 +127,12 @@ struct fm_gemm_tile_int8 {
  * relu         y = max(x, 0). In place.
  * add_relu     y = y + x; r = max(y, 0).
  *
+ * ---- norms over pixels, channels last ---------------------------------------------------------
+ * channel_sums    for each channel: sum = the sum of x[i] - shift over the pixels, squares = of its square;
+ *                 x is [pixels][channels].
+ * channel_affine  y = y * a + b for each channel (+ residual, NULL: none), then max(., 0) if relu; y and
+ *                 residual are [pixels][channels].
+ *
  * ---- bilinear resampling, channels last -------------------------------------------------------
  * lerp         y = wa * a + wb * b.
  * lerp_columns y[i][c] = w0 * x[i0][c] + w1 * x[i1][c] with {i0, i1, w0, w1} = at[i], i < n,

@@ -19,6 +19,7 @@ struct attention {
     const float *qkv;
     float *y;
     int n, heads, d;
+    const struct fm_score_bias *bias;
     float *keys, *values;          /* per worker, of one head: panels [d][keys], panels [n][d] */
     size_t keys_size, values_size; /* of one head */
     int queries;                   /* of a task */
@@ -52,12 +53,15 @@ static int tile_rows(const float **a, const float *first, size_t ld, int left)
     return n;
 }
 
-/* scores [rows][KEYS] = Q K^T for the keys from `key` to `last` - 1 */
+/* scores [rows][KEYS] = Q K^T (+ bias) for the keys from `key` to `last` - 1 */
 static void scores_of(const struct attention *t, size_t head, int worker, int first, int rows, int key,
                       int last, float *scores)
 {
     const size_t ld = 3 * (size_t)(t->heads * t->d);
     const float *q = t->qkv + (size_t)first * ld + head * (size_t)t->d, *a[FM_TILE_ROWS];
+    if (t->bias)
+        for (int m = 0; m < rows; m++)
+            t->bias->fill(t->bias->source, (int)head, first + m, key, last - key, scores + m * KEYS);
     for (int j = key; j < last; j += t->k->panel) {
         const int left = t->n - j, width = fm_panel_width(t->k, left);
         struct fm_gemm_tile tile = {
@@ -68,6 +72,7 @@ static void scores_of(const struct attention *t, size_t head, int worker, int fi
         for (int m = 0; m < rows; m += FM_TILE_ROWS) {
             tile.rows = tile_rows(a, q + (size_t)m * ld, ld, rows - m);
             tile.c = scores + m * KEYS + (j - key);
+            if (t->bias) tile.ep = (struct fm_epilogue){.residual = tile.c, .ldr = KEYS};
             t->k->gemm_tile(&tile);
         }
     }
@@ -132,10 +137,12 @@ static void attend_task(void *arg, size_t task, int worker)
         attend(t, head, m, last - m < QUERY_ROWS ? last - m : QUERY_ROWS, worker);
 }
 
-void fm_attention(struct fm_context *context, const float *qkv, int n, int heads, int d, float *y)
+void fm_attention(struct fm_context *context, const float *qkv, int n, int heads, int d,
+                  const struct fm_score_bias *bias, float *y)
 {
     const struct fm_kernels *k = context->kernels;
-    struct attention t = {.k = k, .qkv = qkv, .y = y, .n = n, .heads = heads, .d = d};
+    struct attention t = {.k = k, .qkv = qkv, .y = y, .n = n, .heads = heads, .d = d,
+                          .bias = bias};
     const size_t threads = (size_t)context->threads, parts = fm_attention_parts(heads, n, context->threads);
     t.queries = ((n + (int)parts - 1) / (int)parts + FM_TILE_ROWS - 1) / FM_TILE_ROWS * FM_TILE_ROWS;
     t.keys_size = fm_packed_size(k, n, d);

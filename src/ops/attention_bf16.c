@@ -8,16 +8,17 @@
 /* Keys that are taken at a time, whole panels and an even number, and queries. With vectors, the scores at
  * hand stay in the first cache; tiles are fast enough to wait for the first cache in any case, so there
  * they fill a part of the second, and most pictures need no second block of keys. */
-enum { ROWS = 4 * FM_TILE_ROWS, KEYS = 256, TILED_ROWS = 64, TILED_KEYS = 1408, MOST_ROWS = TILED_ROWS };
+enum { ROWS = 4 * FM_TILE_ROWS, KEYS = 256, TILED_ROWS = 64, TILED_KEYS = 1408, MOST_ROWS = TILED_ROWS + 32 };
 
 struct attention {
     const struct fm_kernels *k;
     const uint16_t *qkv;
     uint16_t *y;
     int n, heads, d;
+    const struct fm_score_bias *bias;
     uint32_t *keys, *values;       /* per worker, of one head: panels [d / 2][keys], panels [block / 2][d] of pairs */
     size_t keys_size, values_size; /* of one head */
-    int rows, block;               /* queries and keys at a time */
+    int rows, most_rows, block;    /* queries and keys at a time; most: at the end */
     int queries;                   /* of a task */
     float *scores;                 /* per worker [rows][block]; then weights in bf16, 2 * block from row to row */
     float *mixed;                  /* per worker [rows][d] */
@@ -50,12 +51,16 @@ static void pack_head(const struct attention *t, size_t head, int worker)
         }
 }
 
-/* scores [rows][block] = Q K^T for the keys from `key` to `last` - 1 */
+/* scores [rows][block] = Q K^T (+ bias) for the keys from `key` to `last` - 1 */
 static void scores_of(const struct attention *t, size_t head, int worker, int first, int rows, int key,
                       int last, float *scores)
 {
     const size_t ld = 3 * (size_t)(t->heads * t->d);
     const uint16_t *q = t->qkv + (size_t)first * ld + head * (size_t)t->d;
+    if (t->bias)
+        for (int m = 0; m < rows; m++)
+            t->bias->fill(t->bias->source, (int)head, first + m, key, last - key,
+                          scores + (size_t)m * (size_t)t->block);
     for (int j = key; j < last; j += t->k->panel) {
         const int left = t->n - j, width = fm_panel_width(t->k, left);
         struct fm_gemm_tile_bf16 tile = {
@@ -63,6 +68,7 @@ static void scores_of(const struct attention *t, size_t head, int worker, int fi
             .b = t->keys + (size_t)worker * t->keys_size + (size_t)j * (size_t)t->d / 2, .width = width,
             .c = scores + (j - key), .ldc = t->block, .columns = left < width ? left : width,
         };
+        if (t->bias) tile.ep = (struct fm_epilogue){.residual = tile.c, .ldr = t->block};
         t->k->gemm_tile_bf16(&tile);
     }
 }
@@ -86,7 +92,7 @@ static void add_values(const struct attention *t, int worker, int rows, int key,
 /* `rows` queries from `first` on. */
 static void attend(const struct attention *t, size_t head, int first, int rows, int worker)
 {
-    const size_t dim = (size_t)(t->heads * t->d), me = (size_t)worker * (size_t)t->rows;
+    const size_t dim = (size_t)(t->heads * t->d), me = (size_t)worker * (size_t)t->most_rows;
     const float scale = 1.0f / sqrtf((float)t->d);
     float *scores = t->scores + me * (size_t)t->block, *mixed = t->mixed + me * (size_t)t->d;
     uint16_t *weights = (uint16_t *)(void *)scores; /* the first half of each row of scores */
@@ -121,20 +127,24 @@ static void attend_task(void *arg, size_t task, int worker)
     const int last = t->n - first < t->queries ? t->n : first + t->queries;
     pack_head(t, head, worker);
     fm_open_tiles(t->k);
-    for (int m = first; m < last; m += t->rows)
-        attend(t, head, m, last - m < t->rows ? last - m : t->rows, worker);
+    for (int m = first, rows; m < last; m += rows) {
+        rows = last - m < t->most_rows ? last - m : t->rows; /* no small rest */
+        attend(t, head, m, rows, worker);
+    }
     fm_close_tiles(t->k);
 }
 
 void fm_attention_bf16(struct fm_context *context, const uint16_t *qkv, int n, int heads, int d,
-                       uint16_t *y)
+                       const struct fm_score_bias *bias, uint16_t *y)
 {
     const struct fm_kernels *k = context->kernels;
-    struct attention t = {.k = k, .qkv = qkv, .y = y, .n = n, .heads = heads, .d = d};
+    struct attention t = {.k = k, .qkv = qkv, .y = y, .n = n, .heads = heads, .d = d,
+                          .bias = bias};
     const int pairs = (n + 1) / 2;
     const size_t threads = (size_t)context->threads, parts = fm_attention_parts(heads, n, context->threads);
     const int unit = k->open_tiles ? 32 : FM_TILE_ROWS; /* rows of whole tiles */
     t.rows = k->open_tiles ? TILED_ROWS : ROWS;
+    t.most_rows = k->open_tiles ? MOST_ROWS : ROWS + 1;
     t.block = k->open_tiles ? TILED_KEYS : KEYS;
     if (t.block > n) t.block = (n + k->panel - 1) / k->panel * k->panel;
     t.queries = ((n + (int)parts - 1) / (int)parts + unit - 1) / unit * unit;
@@ -142,7 +152,7 @@ void fm_attention_bf16(struct fm_context *context, const uint16_t *qkv, int n, i
     t.values_size = fm_packed_size(k, d, pairs);
 
     const size_t mark = fm_arena_mark(context->arena);
-    const size_t rows = threads * (size_t)t.rows;
+    const size_t rows = threads * (size_t)t.most_rows;
     t.keys = fm_arena_alloc(context->arena, threads * t.keys_size, sizeof *t.keys);
     t.values = fm_arena_alloc(context->arena, threads * t.values_size, sizeof *t.values);
     t.scores = fm_arena_alloc(context->arena, rows * (size_t)t.block, sizeof *t.scores);

@@ -11,7 +11,7 @@ void fm_linear_bf16(struct fm_context *context, const struct fm_weights *w, cons
                     float *y, uint16_t *y16, const struct fm_epilogue *ep);
 
 void fm_attention_bf16(struct fm_context *context, const uint16_t *qkv, int n, int heads, int d,
-                       uint16_t *y);
+                       const struct fm_score_bias *bias, uint16_t *y);
 
 /* y [m, n] = LayerNorm of the rows of x, computed in f32. n <= 8192. */
 void fm_layernorm_bf16(struct fm_context *context, const float *x, int m, int n, const float *gamma,

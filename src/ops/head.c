@@ -22,8 +22,7 @@ struct head {
     float *strips; /* per worker [STRIP + 3][w][c]: row r is picture row first - 2 + r */
     float *hidden; /* per worker [2][2 * FM_WINOGRAD_TILES][conv.out] */
     float last[FM_HEAD_MAX_CHANNELS], last_bias;
-    enum fm_head_activation act;
-    float scale;
+    struct fm_head_rule rule;
     int h, w, channels; /* of the convolution */
     float *out; /* [h][w] */
 };
@@ -42,8 +41,13 @@ static void last_layer(const struct head *t, const float *hidden, int y, int x, 
 static void activate(const struct head *t, int y)
 {
     float *row = t->out + (size_t)y * (size_t)t->w;
-    if (t->act == FM_HEAD_SIGMOID) t->k->sigmoid(row, row, t->scale, t->w);
-    if (t->act == FM_HEAD_RELU) t->k->relu(row, row, t->w);
+    if (t->rule.act == FM_HEAD_SIGMOID) t->k->sigmoid(row, row, t->rule.scale, t->w);
+    else t->k->relu(row, row, t->w);
+    if (t->rule.act == FM_HEAD_RECIPROCAL)
+        for (int x = 0; x < t->w; x++) {
+            const float inverse = t->rule.scale * row[x] + t->rule.shift;
+            row[x] = 1.0f / (inverse < 1e-8f ? 1e-8f : inverse); /* NaN stays NaN */
+        }
 }
 
 static void head_task(void *arg, size_t task, int worker)
@@ -102,12 +106,11 @@ static void direct_task(void *arg, size_t task, int worker)
 
 void fm_upsample_conv_head(struct fm_context *context, const struct fm_feature *x,
                            const struct fm_weights *conv, const struct fm_weights *last,
-                           enum fm_head_activation act, float scale, int h, int w, float *out)
+                           const struct fm_head_rule *rule, int h, int w, float *out)
 {
     const size_t mark = fm_arena_mark(context->arena), threads = (size_t)context->threads;
-    struct head t = {.k = context->kernels, .act = act, .scale = scale, .h = h, .w = w,
-                     .channels = conv->out, .out = out};
-    t.upsampler = fm_upsampler_prepare(context, x, h, w);
+    struct head t = {.k = context->kernels, .rule = *rule, .h = h, .w = w, .channels = conv->out, .out = out};
+    t.upsampler = fm_upsampler_prepare(context, x, rule->align, h, w);
     const int direct = fm_is_direct(context);
     const size_t line = (size_t)w * (size_t)x->c, out_row = (size_t)conv->out * sizeof(float);
     if (direct) t.direct = fm_direct_prepare(context, conv);

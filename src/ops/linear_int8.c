@@ -2,6 +2,7 @@
  * Quantised linear layers. A task takes a block of rows: quantises them, then multiplies them with one
  * panel of the weights after the other. */
 #include "ops/int8.h"
+#include "ops/packs.h"
 #include "ops/profile.h"
 
 enum { MAX_BLOCK_TILES = 8, MIN_BLOCK_TILES = 4, MAX_BLOCK = MAX_BLOCK_TILES * FM_TILE_ROWS };
@@ -32,10 +33,15 @@ static void pack_task(void *arg, size_t i, int worker)
 static struct packed pack(struct fm_context *context, const struct fm_weights *w)
 {
     struct packed p = {.k = context->kernels, .w = w};
-    p.panels = fm_arena_alloc(context->arena, fm_packed_size(p.k, w->out, w->in / 4), sizeof *p.panels);
-    p.sums = fm_arena_alloc(context->arena, (size_t)w->out, sizeof *p.sums);
-    if (!context->dry)
+    const size_t words = fm_packed_size(p.k, w->out, w->in / 4);
+    bool ready;
+    p.panels = fm_pack_get(context, w, (words + (size_t)w->out) * sizeof *p.panels, &ready);
+    if (context->dry) return p;
+    p.sums = (int32_t *)(void *)(p.panels + words);
+    if (!ready) {
         fm_parallel_for(context, (size_t)((w->out + p.k->panel - 1) / p.k->panel), pack_task, &p);
+        fm_pack_done(context, w);
+    }
     return p;
 }
 

@@ -55,14 +55,58 @@ void fm_linear(struct fm_context *context, const struct fm_weights *w, const flo
 void fm_conv3x3(struct fm_context *context, const struct fm_weights *w, const struct fm_feature *x,
                 int stride, struct fm_feature *y, const struct fm_epilogue *ep);
 
+/* The window of a convolution or a maximum: kernel x kernel pixels every `stride` pixels, with `before`
+ * rows and columns of padding above and to the left; what is missing below and to the right is padding
+ * too. PyTorch's padding p is before = p. TensorFlow's SAME is fm_same. */
+struct fm_window {
+    int kernel, stride, before;
+};
+enum { FM_MAX_WINDOW = 9 }; /* the largest kernel */
+
+/* The window of TensorFlow's padding SAME, for n pixels along each side: as many outputs as strides, the
+ * odd pixel of padding after. It needs n of the same rest for rows and columns. */
+static inline struct fm_window fm_same(int kernel, int stride, int n)
+{
+    const int total = ((n + stride - 1) / stride - 1) * stride + kernel - n;
+    return (struct fm_window){kernel, stride, total > 0 ? total / 2 : 0};
+}
+
+/* Convolution with any window, zero padding: x [h][w][c] -> y, whose size the caller has chosen.
+ * Weights [out][kernel][kernel][c]. `ep` as in fm_linear. 1x1 of stride 1 is fm_linear, 3x3 of stride 1
+ * is faster as fm_conv3x3. */
+void fm_conv(struct fm_context *context, const struct fm_weights *w, struct fm_window window,
+             const struct fm_feature *x, struct fm_feature *y, const struct fm_epilogue *ep);
+
+/* y = the largest value of each window, channel by channel; padding is not looked at. */
+void fm_max_pool(struct fm_context *context, struct fm_window window, const struct fm_feature *x,
+                 struct fm_feature *y);
+
+/* GroupNorm, then a residual (same size as x, NULL: none), then ReLU if asked for, in place: for each
+ * of `groups` groups of neighbouring channels, (x - mean) / sqrt(var + 1e-5) over all pixels, times gamma
+ * plus beta [c]. */
+void fm_group_norm(struct fm_context *context, struct fm_feature *x, int groups, const float *gamma,
+                   const float *beta, const float *residual, int relu);
+
+/* The network's input [c][h][w] -> [h][w][c]. */
+void fm_channels_last(struct fm_context *context, const float *planes, struct fm_feature *y);
+
 /* Transposed convolution with kernel = stride = k: x [h][w][c] -> y [k*h][k*w][out / (k*k)].
  * Each input pixel becomes a k x k block; nothing overlaps. */
 void fm_deconv(struct fm_context *context, const struct fm_weights *w, int k,
                const struct fm_feature *x, struct fm_feature *y);
 
-/* y [n, heads * d] = softmax(Q K^T / sqrt d) V for each head, from qkv [n, 3 * heads * d] with
- * columns [q | k | v], each [head][d]. Never holds more than a few rows of the n x n matrix. */
-void fm_attention(struct fm_context *context, const float *qkv, int n, int heads, int d, float *y);
+/* What is added to attention's scores, before they are divided by sqrt d: fill writes to scores what
+ * goes to those of a query with n keys from `key` on. Called from any thread. */
+struct fm_score_bias {
+    void (*fill)(const void *source, int head, int query, int key, int n, float *scores);
+    const void *source;
+};
+
+/* y [n, heads * d] = softmax((Q K^T + bias) / sqrt d) V for each head, from qkv [n, 3 * heads * d] with
+ * columns [q | k | v], each [head][d]. bias may be NULL. Never holds more than a few rows of the n x n
+ * matrix. */
+void fm_attention(struct fm_context *context, const float *qkv, int n, int heads, int d,
+                  const struct fm_score_bias *bias, float *y);
 
 /* Into how many parts the queries of a head are cut, so that each thread has three tasks or more. */
 static inline size_t fm_attention_parts(int heads, int n, int threads)
@@ -84,17 +128,26 @@ void fm_relu(struct fm_context *context, const float *x, size_t n, float *r);
 /* y = y + x; r = max(y, 0). */
 void fm_add_relu(struct fm_context *context, float *y, const float *x, size_t n, float *r);
 
-/* Bilinear, align_corners=True, to y's size; channels equal. */
+/* PyTorch's align_corners: do the outermost pixels' centres stay, or the picture's edges? */
+enum fm_align { FM_ALIGN_CORNERS, FM_ALIGN_EDGES };
+
+/* Bilinear, FM_ALIGN_CORNERS, to y's size; channels equal. */
 void fm_upsample(struct fm_context *context, const struct fm_feature *x, struct fm_feature *y);
 
 /* The head's last stage, in strips that stay in cache:
  * out [h][w] = act(last(relu(conv3x3(upsample(x, h, w))))) with a 1x1 convolution `last` to one channel.
- * The full-resolution maps of x's and the convolution's channels never exist. */
-enum fm_head_activation { FM_HEAD_RELU, FM_HEAD_SIGMOID };
+ * The full-resolution maps of x's and the convolution's channels never exist. Activations: max(v, 0);
+ * scale / (1 + exp(-v)); 1 / max(scale * max(v, 0) + shift, 1e-8). */
+enum fm_head_activation { FM_HEAD_RELU, FM_HEAD_SIGMOID, FM_HEAD_RECIPROCAL };
 enum { FM_HEAD_MAX_CHANNELS = 256 }; /* of the convolution */
+struct fm_head_rule {
+    enum fm_head_activation act;
+    float scale, shift;
+    enum fm_align align; /* of the upsampling */
+};
 void fm_upsample_conv_head(struct fm_context *context, const struct fm_feature *x,
                            const struct fm_weights *conv, const struct fm_weights *last,
-                           enum fm_head_activation act, float scale, int h, int w, float *out);
+                           const struct fm_head_rule *rule, int h, int w, float *out);
 
 /* ---- the parts that the operations are made of ---------------------------------------------- */
 
@@ -120,8 +173,8 @@ void fm_pack(struct fm_context *context, const struct fm_weights *w, float *pack
 void fm_pack_words(const struct fm_kernels *k, uint32_t *panel, const void *rows, ptrdiff_t ld, int n,
                    int words, int width);
 
-/* Where output pixel i of n_out lies between input pixels, align_corners=True. */
-void fm_lerp_table(struct fm_lerp *at, int n_in, int n_out);
+/* Where output pixel i of n_out lies between input pixels. */
+void fm_lerp_table(struct fm_lerp *at, enum fm_align align, int n_in, int n_out);
 
 /* The rows of a 3x3 convolution's A: pixel m, nine segments, zeros outside the picture. */
 struct fm_pixels {

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT
- * Bilinear upsampling of feature maps, align_corners=True: rows first, then columns. */
+ * Bilinear upsampling of feature maps: rows first, then columns. */
 #include "ops/upsample.h"
 
-/* PyTorch's arithmetic: the step and the source coordinate are float32. */
-void fm_lerp_table(struct fm_lerp *at, int n_in, int n_out)
+/* PyTorch's arithmetic: the step and the source coordinate are float32, a step by pixel edges is fused
+ * with its half pixel. */
+void fm_lerp_table(struct fm_lerp *at, enum fm_align align, int n_in, int n_out)
 {
-    const float step = n_out > 1 ? (float)(n_in - 1) / (float)(n_out - 1) : 0.0f;
+    const int corners = align == FM_ALIGN_CORNERS;
+    float step = (float)n_in / (float)n_out;
+    if (corners) step = n_out > 1 ? (float)(n_in - 1) / (float)(n_out - 1) : 0.0f;
     for (int i = 0; i < n_out; i++) {
-        float s = step * (float)i;
+        float s = corners ? step * (float)i : (float)((double)step * (i + 0.5) - 0.5);
+        if (s < 0) s = 0;
         int i0 = (int)s < n_in - 1 ? (int)s : n_in - 1;
         float t = s - (float)i0;
         t = t < 0 ? 0 : t > 1 ? 1 : t;
@@ -16,7 +20,7 @@ void fm_lerp_table(struct fm_lerp *at, int n_in, int n_out)
 }
 
 struct fm_upsampler fm_upsampler_prepare(struct fm_context *context, const struct fm_feature *x,
-                                         int h, int w)
+                                         enum fm_align align, int h, int w)
 {
     struct fm_upsampler u = {.k = context->kernels, .x = *x, .w = w};
     struct fm_lerp *ys = fm_arena_alloc(context->arena, (size_t)h, sizeof *ys);
@@ -24,8 +28,8 @@ struct fm_upsampler fm_upsampler_prepare(struct fm_context *context, const struc
     u.between = fm_arena_alloc(context->arena, (size_t)context->threads * (size_t)x->w,
                                (size_t)x->c * sizeof(float));
     if (!context->dry) {
-        fm_lerp_table(ys, x->h, h);
-        fm_lerp_table(xs, x->w, w);
+        fm_lerp_table(ys, align, x->h, h);
+        fm_lerp_table(xs, align, x->w, w);
     }
     u.ys = ys;
     u.xs = xs;
@@ -61,7 +65,7 @@ static void upsample_task(void *arg, size_t y, int worker)
 void fm_upsample(struct fm_context *context, const struct fm_feature *x, struct fm_feature *y)
 {
     const size_t mark = fm_arena_mark(context->arena);
-    struct upsample t = {fm_upsampler_prepare(context, x, y->h, y->w), y->data};
+    struct upsample t = {fm_upsampler_prepare(context, x, FM_ALIGN_CORNERS, y->h, y->w), y->data};
     fm_upsampler_count(context, x, y->h, y->w);
     fm_count(context, FM_UNIT_F32, 0,
              (double)(fm_feature_size(x) + fm_feature_size(y)) * sizeof(float));

@@ -15,7 +15,7 @@ struct fm_upsampler {
 
 /* For a result of h x w. Tables and buffers from the arena (also when dry). */
 struct fm_upsampler fm_upsampler_prepare(struct fm_context *context, const struct fm_feature *x,
-                                         int h, int w);
+                                         enum fm_align align, int h, int w);
 
 /* Counts the arithmetic of `rows` rows of w pixels: each is a blend of two lines, then of columns. */
 void fm_upsampler_count(struct fm_context *context, const struct fm_feature *x, int rows, int w);

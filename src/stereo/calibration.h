@@ -5,7 +5,6 @@
 #define FM_CALIBRATION_H
 
 #include "base/status.h"
-#include "fathom_stereo.h"
 
 enum { FM_ENTRIES = 96, FM_ENTRY_NAME = 40, FM_ENTRY_VALUES = 16 };
 

@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "base/arena.h"
-#include "fathom_stereo.h"
 
 enum { LEVELS = 6, SLICES = 32, CELLS = 46, LEAST_CELL = 8, LEAST_VALUES = 100, SAMPLES = 1 << 16, ROUNDS = 30 };
 #define TRUST 0.12   /* a cell's average counts half when it holds this share of its area */

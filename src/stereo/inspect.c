@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/arena.h"
-#include "fathom_stereo.h"
 
 enum {
     SMALL = 420,      /* width at most, of the versions that are compared */

@@ -3,7 +3,6 @@
 #include <math.h>
 
 #include "base/status.h"
-#include "fathom_stereo.h"
 
 static fathom_status check(const fathom_map *map, const fathom_geometry *g, double max_depth,
                            fathom_error *err)

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/status.h"
-#include "fathom_stereo.h"
 
 static void multiply(const double a[9], const double b[9], double to[9])
 {

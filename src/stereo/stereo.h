@@ -6,7 +6,6 @@
 #ifndef FM_STEREO_H
 #define FM_STEREO_H
 
-#include "fathom_stereo.h"
 #include "kernels/kernels.h"
 #include "ops/context.h"
 

@@ -5,7 +5,8 @@
 #include "vit/vit.h"
 
 static void attention_branch(struct fm_context *context, const struct fm_vit_config *c,
-                             const struct fm_vit_block *b, float *x, int n)
+                             const struct fm_vit_block *b, const struct fm_score_bias *bias,
+                             float *x, int n)
 {
     const size_t mark = fm_arena_mark(context->arena), row = (size_t)c->dim * sizeof(float);
     float *normed = fm_arena_alloc(context->arena, (size_t)n, row); /* then attention's result */
@@ -14,7 +15,7 @@ static void attention_branch(struct fm_context *context, const struct fm_vit_con
     fm_layernorm(context, x, n, c->dim, b->norm1_weight, b->norm1_bias, c->norm_eps, normed);
     fm_linear(context, &b->qkv, normed, n, qkv, NULL);                     /* [N, D] -> [N, 3D] */
     fm_part_end(context, "block.%d.qkv", b->index);
-    fm_attention(context, qkv, n, c->heads, c->dim / c->heads, normed);    /* [N, 3D] -> [N, D] */
+    fm_attention(context, qkv, n, c->heads, c->dim / c->heads, bias, normed); /* [N, 3D] -> [N, D] */
     fm_part_end(context, "block.%d.attention", b->index);
     struct fm_epilogue add = {.gamma = b->ls1, .residual = x, .ldr = c->dim};
     fm_linear(context, &b->proj, normed, n, x, &add);                      /* x += ls1 * proj */
@@ -49,7 +50,8 @@ static void ffn_branch(struct fm_context *context, const struct fm_vit_config *c
 /* ---- the same with bf16 activations between the products; x, norms and softmax are f32 ---------- */
 
 static void attention_branch_bf16(struct fm_context *context, const struct fm_vit_config *c,
-                                  const struct fm_vit_block *b, float *x, int n)
+                                  const struct fm_vit_block *b, const struct fm_score_bias *bias,
+                                  float *x, int n)
 {
     const size_t mark = fm_arena_mark(context->arena), row = (size_t)c->dim * sizeof(uint16_t);
     uint16_t *normed = fm_arena_alloc(context->arena, (size_t)n, row);
@@ -58,7 +60,7 @@ static void attention_branch_bf16(struct fm_context *context, const struct fm_vi
     fm_layernorm_bf16(context, x, n, c->dim, b->norm1_weight, b->norm1_bias, c->norm_eps, normed);
     fm_linear_bf16(context, &b->qkv, normed, n, NULL, qkv, NULL);
     fm_part_end(context, "block.%d.qkv", b->index);
-    fm_attention_bf16(context, qkv, n, c->heads, c->dim / c->heads, normed);
+    fm_attention_bf16(context, qkv, n, c->heads, c->dim / c->heads, bias, normed);
     fm_part_end(context, "block.%d.attention", b->index);
     struct fm_epilogue add = {.gamma = b->ls1, .residual = x, .ldr = c->dim};
     fm_linear_bf16(context, &b->proj, normed, n, x, NULL, &add);
@@ -91,7 +93,8 @@ static void ffn_branch_bf16(struct fm_context *context, const struct fm_vit_conf
 /* ---- the same with quantised weights; between the products bf16 where the CPU has it, else f32 ---- */
 
 static void attention_branch_int8(struct fm_context *context, const struct fm_vit_config *c,
-                                  const struct fm_vit_block *b, float *x, int n)
+                                  const struct fm_vit_block *b, const struct fm_score_bias *bias,
+                                  float *x, int n)
 {
     const size_t mark = fm_arena_mark(context->arena), rows = (size_t)n, dim = (size_t)c->dim;
     const struct fm_rows in = {.x = x, .gamma = b->norm1_weight, .beta = b->norm1_bias, .eps = c->norm_eps};
@@ -103,14 +106,14 @@ static void attention_branch_int8(struct fm_context *context, const struct fm_vi
         uint16_t *y = fm_arena_alloc(context->arena, rows, dim * sizeof *y);
         fm_linear_int8(context, &b->qkv, &in, n, NULL, qkv, NULL);
         fm_part_end(context, "block.%d.qkv", b->index);
-        fm_attention_bf16(context, qkv, n, c->heads, c->dim / c->heads, y);
+        fm_attention_bf16(context, qkv, n, c->heads, c->dim / c->heads, bias, y);
         mixed.x16 = y;
     } else {
         float *qkv = fm_arena_alloc(context->arena, rows, 3 * dim * sizeof *qkv);
         float *y = fm_arena_alloc(context->arena, rows, dim * sizeof *y);
         fm_linear_int8(context, &b->qkv, &in, n, qkv, NULL, NULL);
         fm_part_end(context, "block.%d.qkv", b->index);
-        fm_attention(context, qkv, n, c->heads, c->dim / c->heads, y);
+        fm_attention(context, qkv, n, c->heads, c->dim / c->heads, bias, y);
         mixed.x = y;
     }
     fm_part_end(context, "block.%d.attention", b->index);
@@ -129,13 +132,13 @@ static void ffn_branch_int8(struct fm_context *context, const struct fm_vit_conf
 }
 
 void fm_vit_block(struct fm_context *context, const struct fm_vit_config *config,
-                  const struct fm_vit_block *block, float *x, int n)
+                  const struct fm_vit_block *block, const struct fm_score_bias *bias, float *x, int n)
 {
     const int even = config->dim % (2 * config->heads) == 0 && config->ffn_dim % 2 == 0;
     const int bf16 = context->bf16 && even;
-    if (block->qkv.type == FM_I8) attention_branch_int8(context, config, block, x, n);
-    else if (bf16) attention_branch_bf16(context, config, block, x, n);
-    else attention_branch(context, config, block, x, n);
+    if (block->qkv.type == FM_I8) attention_branch_int8(context, config, block, bias, x, n);
+    else if (bf16) attention_branch_bf16(context, config, block, bias, x, n);
+    else attention_branch(context, config, block, bias, x, n);
     if (block->fc1.type == FM_I8) ffn_branch_int8(context, config, block, x, n);
     else if (bf16) ffn_branch_bf16(context, config, block, x, n);
     else ffn_branch(context, config, block, x, n);

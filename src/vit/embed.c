@@ -40,9 +40,9 @@ void fm_vit_embed(struct fm_context *context, const struct fm_vit *vit, const fl
     const struct fm_vit_config *c = &vit->config;
     const size_t dim = (size_t)c->dim;
     if (!context->dry)
-        for (size_t i = 0; i < dim; i++) x[i] = vit->cls_token[i] + pos[i];
+        for (size_t i = 0; i < dim; i++) x[i] = vit->cls_token[i] + (pos ? pos[i] : 0);
     float *y = context->dry ? NULL : x + dim;
-    const struct fm_epilogue ep = {.residual = context->dry ? NULL : pos + dim, .ldr = c->dim};
+    const struct fm_epilogue ep = {.residual = context->dry || !pos ? NULL : pos + dim, .ldr = c->dim};
     if (c->stem) fm_linear(context, &vit->patch, from, gh * gw, y, &ep);
     else fm_vit_patches(context, &vit->patch, from, gh, gw, c->patch, y, &ep);
 }

@@ -5,7 +5,7 @@
  * The reference passes scale factors (gh + 0.1) / grid_h instead of sizes, and PyTorch then steps
  * through the source by their inverse, not by the true ratio of sizes. So an axis whose size is
  * already right is resampled too, by 37 / 37.1, unless both are right. The 0.1 is config (pos_offset):
- * later versions of transformers have 0. */
+ * later versions of transformers have 0. DPT and MiDaS resample bilinearly instead. */
 #include "vit/vit.h"
 
 #include <math.h>
@@ -34,6 +34,21 @@ static struct cubic cubic_at(int i, int n_in, float step)
     return c;
 }
 
+/* The bilinear rule in the same form: the two inner samples. */
+static struct cubic linear_at(int i, int n_in, float step)
+{
+    float s = step * ((float)i + 0.5f) - 0.5f;
+    if (s < 0) s = 0;
+    const int first = (int)s < n_in - 1 ? (int)s : n_in - 1, second = first + (first < n_in - 1);
+    const float t = s - (float)first;
+    return (struct cubic){{first, first, second, second}, {0, 1 - t, t, 0}};
+}
+
+static struct cubic resample_at(const struct fm_vit_config *c, int i, int n_in, float step)
+{
+    return c->pos_resample == FM_POS_BILINEAR ? linear_at(i, n_in, step) : cubic_at(i, n_in, step);
+}
+
 void fm_vit_position(const struct fm_vit *vit, int gh, int gw, float *pos)
 {
     const struct fm_vit_config *c = &vit->config;
@@ -47,9 +62,9 @@ void fm_vit_position(const struct fm_vit *vit, int gh, int gw, float *pos)
     const float step_y = (float)(1.0 / ((gh + c->pos_offset) / c->grid_h));
     const float step_x = (float)(1.0 / ((gw + c->pos_offset) / c->grid_w));
     for (int y = 0; y < gh; y++) {
-        const struct cubic cy = cubic_at(y, c->grid_h, step_y);
+        const struct cubic cy = resample_at(c, y, c->grid_h, step_y);
         for (int x = 0; x < gw; x++) {
-            const struct cubic cx = cubic_at(x, c->grid_w, step_x);
+            const struct cubic cx = resample_at(c, x, c->grid_w, step_x);
             float *out = pos + (1 + (size_t)y * (size_t)gw + (size_t)x) * dim;
             memset(out, 0, dim * sizeof(float));
             for (int j = 0; j < 4; j++)

@@ -25,8 +25,8 @@ Test(write, failures_leave_nothing)
 {
     enter_folder();
     expect("absent/d.png", FATHOM_E_IO, "No such file");
-    expect("d.jpg", FATHOM_E_ARGUMENT, ".png, .pfm or .npy");
-    expect("png", FATHOM_E_ARGUMENT, ".png, .pfm or .npy");
+    expect("d.jpg", FATHOM_E_ARGUMENT, ".png, .pfm, .npy or .tiff");
+    expect("png", FATHOM_E_ARGUMENT, ".png, .pfm, .npy or .tiff");
     expect("", FATHOM_E_ARGUMENT, "extension");
     char longest[300];
     memset(longest, 'x', sizeof longest);

@@ -142,6 +142,9 @@ Test(allocations, none_in_a_run)
     check_model("tiny_v1.fathom", FATHOM_GEMM_DEFAULT);
     check_model("tiny_v2_giant.fathom", FATHOM_GEMM_DEFAULT);
     check_model("tiny_stem.fathom", FATHOM_GEMM_DEFAULT);
+    check_model("tiny_dpt_large.fathom", FATHOM_GEMM_DEFAULT);
+    check_model("tiny_dpt_hybrid.fathom", FATHOM_GEMM_DEFAULT);
+    check_model("tiny_beit.fathom", FATHOM_GEMM_DEFAULT);
     if (has_openblas()) check_model("tiny_v2_metric.fathom", FATHOM_GEMM_OPENBLAS);
 }
 

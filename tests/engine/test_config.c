@@ -120,11 +120,11 @@ Test(config, optional_keys)
     weights_file_set_line(&f, NULL, "encoder.stem=none");
     cr_expect_eq(weights_file_open(&f, NULL, &err), FATHOM_OK, "%s", err.message);
     weights_file_free(&f);
-    expect_line_refused(NULL, "encoder.stem=resnet", "encoder.stem=resnet");
+    expect_line_refused(NULL, "encoder.stem=resnext", "encoder.stem=resnext");
     expect_line_refused(NULL, "encoder.stem_channels=6,10,12", "encoder.stem_channels");
     expect_line_refused(NULL, "encoder.stem_blocks=0,0,0", "encoder.stem_blocks");
-    expect_refused_in("tiny_stem.fathom", stem[0], "encoder.stem=none", "without encoder.stem=residual");
-    expect_refused_in("tiny_stem.fathom", stem[0], "", "without encoder.stem=residual");
+    expect_refused_in("tiny_stem.fathom", stem[0], "encoder.stem=none", "without encoder.stem");
+    expect_refused_in("tiny_stem.fathom", stem[0], "", "without encoder.stem");
     for (int i = 1; i < 3; i++) {
         char missing[64];
         snprintf(missing, sizeof missing, "%s is missing", stem[i]);
@@ -146,8 +146,8 @@ Test(config, stem_that_does_not_fit)
     expect_refused_in(file, "encoder.taps", "encoder.taps=1,0,1,3", "begin with 0,1");
     expect_refused_in(file, "encoder.taps", "encoder.taps=0,1,3,3", "must ascend");
     expect_refused_in(file, "encoder.taps", "encoder.taps=0,1,1,4", "below encoder.blocks=4");
-    expect_refused_in(file, "reassemble.channels", "reassemble.channels=7,10,12,16", "7,10");
-    expect_refused_in(file, "reassemble.channels", "reassemble.channels=6,9,12,16", "6,9");
+    expect_refused_in(file, "reassemble.channels", "reassemble.channels=7,10,12,16", "7 for level 0");
+    expect_refused_in(file, "reassemble.channels", "reassemble.channels=6,9,12,16", "9 for level 1");
     expect_refused_in(file, "encoder.stem_blocks", "encoder.stem_blocks=1,2,1",
                       "stages.2.blocks.0.conv1.weight is missing");
     expect_refused_in(file, "encoder.stem_blocks", "encoder.stem_blocks=1,1,0",

@@ -269,25 +269,31 @@ Test(files, misaligned_or_missing)
 /* What a model says of itself. */
 Test(files, described)
 {
-    static const char *const names[] = {"tiny_v1", "tiny_v2", "tiny_v2_metric", "tiny_v2_giant",
-                                        "tiny_stem"};
-    for (int i = 0; i < 5; i++) {
+    static const struct {
+        const char *name;
+        float max_depth; /* metres, 0: relative */
+        int multiple;
+    } models[] = {
+        {"tiny_v1", 0, 14}, {"tiny_v2", 0, 14}, {"tiny_v2_metric", 20, 14}, {"tiny_v2_giant", 0, 14},
+        {"tiny_stem", 0, 12}, {"tiny_dpt_large", 0, 32}, {"tiny_dpt_hybrid", 5, 32}, {"tiny_beit", 0, 32},
+    };
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
         char file[64];
         fathom_error err;
         fathom_model *model;
         fathom_model_info info;
         fathom_tensor_info tensor;
         uint64_t parameters = 0;
-        snprintf(file, sizeof file, "%s.fathom", names[i]);
+        snprintf(file, sizeof file, "%s.fathom", models[i].name);
         struct weights_file f = weights_file_load(file);
         cr_assert_eq(fathom_model_open(&model, golden_path(file), &err), FATHOM_OK, "%s", err.message);
         fathom_model_get_info(model, &info);
-        cr_expect_str_eq(info.name, names[i]);
-        cr_expect_eq(info.kind, i == 2 ? FATHOM_KIND_METRIC : FATHOM_KIND_RELATIVE_INVERSE);
-        cr_expect_eq(info.max_depth, i == 2 ? 20 : 0);
+        cr_expect_str_eq(info.name, models[i].name);
+        cr_expect_eq(info.kind, models[i].max_depth > 0 ? FATHOM_KIND_METRIC : FATHOM_KIND_RELATIVE_INVERSE);
+        cr_expect_eq(info.max_depth, models[i].max_depth);
         cr_expect_eq(info.file_bytes, f.size);
         cr_expect_eq(info.tensors, get_u64(f.bytes + 48));
-        cr_expect_eq(info.input_multiple, i == 4 ? 12 : 14);
+        cr_expect_eq(info.input_multiple, models[i].multiple);
         cr_expect_eq(strlen(info.source_sha256), 64);
         for (size_t t = 0; t < info.tensors; t++) {
             cr_assert_eq(fathom_model_tensor(model, t, &tensor), FATHOM_OK);

@@ -28,15 +28,17 @@ static fathom_model *open_model(const char *file)
 Test(load, plan_without_a_session)
 {
     static const char *const files[] = {"tiny_v2.fathom", "tiny_v1.fathom", "tiny_v2_giant.fathom",
-                                        "tiny_stem.fathom", "tiny_v2_int8.fathom"};
-    for (int i = 0; i < 5; i++)
+                                        "tiny_stem.fathom", "tiny_dpt_large.fathom",
+                                        "tiny_dpt_hybrid.fathom", "tiny_beit.fathom",
+                                        "tiny_v2_int8.fathom"};
+    for (int i = 0; i < 8; i++)
         for (int threads = 1; threads <= 3; threads++) {
             fathom_model *model = open_model(files[i]);
             fathom_session *session;
             fathom_session_info info;
             const fathom_session_options opt = {.threads = threads, .size = 28 * threads,
                                                 .profile = threads > 1,
-                                                .precision = (fathom_precision)(i < 4 && threads % 2)};
+                                                .precision = (fathom_precision)(i < 7 && threads % 2)};
             size_t bytes = 0;
             cr_assert_eq(fathom_session_plan_bytes(model, 50, 31, &opt, &bytes, NULL), FATHOM_OK);
             cr_assert_eq(fathom_session_create(&session, model, 50, 31, &opt, NULL), FATHOM_OK);

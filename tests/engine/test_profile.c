@@ -80,25 +80,37 @@ static const char vit_parts[] =
     "reassemble.0 rn.0 reassemble.1 rn.1 reassemble.2 rn.2 reassemble.3 rn.3 "
     "fusion.3 fusion.2 fusion.1 fusion.0 head.conv1 head postprocess";
 
+/* Parts are a run: never more, and little less of the shortest of several runs. A busy machine may stop any
+ * run between two looks at the clock, inside of a part or outside, but not the shortest one for long. */
+static void check_sums(fathom_session *s, const fathom_image *image)
+{
+    enum { FEW = 5, MANY = 200 };
+    double sum, shortest = 0, share = 0;
+    char names[NAMES];
+    for (int i = 0; i < FEW || (share < 0.95 && i < MANY); i++) {
+        const double start = seconds();
+        free(run(s, image));
+        const double whole = seconds() - start;
+        join_names(s, names, &sum);
+        cr_expect_str_eq(names, vit_parts);
+        cr_expect(sum <= whole, "%g s in parts of %g", sum, whole);
+        if (i > 0 && whole > shortest) continue;
+        shortest = whole;
+        share = sum / whole;
+    }
+    cr_expect(share >= 0.95, "parts are %g of the shortest run, %g s", share, shortest);
+}
+
 Test(profile, names_and_sums)
 {
     fathom_model *model = open_model("tiny_v2.fathom");
     fathom_image image = random_image();
     fathom_part part;
-    char names[NAMES];
-    double sum;
     for (int threads = 1; threads <= 3; threads++) {
         fathom_session *s =
             open_session(model, &(fathom_session_options){.threads = threads, .profile = 1});
         cr_expect_eq(fathom_session_part(s, 0, &part), FATHOM_E_ARGUMENT); /* no run yet */
-        for (int repeat = 0; repeat < 2; repeat++) {
-            const double start = seconds();
-            free(run(s, &image));
-            const double whole = seconds() - start;
-            join_names(s, names, &sum);
-            cr_expect_str_eq(names, vit_parts);
-            cr_expect(sum <= whole && sum > 0.5 * whole, "%g s in parts of %g", sum, whole);
-        }
+        check_sums(s, &image);
         fathom_session_destroy(&s);
     }
     cr_expect_eq(fathom_session_part(NULL, 0, &part), FATHOM_E_ARGUMENT);
@@ -132,7 +144,8 @@ Test(profile, network_and_stem)
 Test(profile, changes_nothing)
 {
     static const char *const files[] = {"tiny_v2.fathom", "tiny_v1.fathom", "tiny_v2_giant.fathom",
-                                        "tiny_v2_metric.fathom", "tiny_stem.fathom"};
+                                        "tiny_v2_metric.fathom", "tiny_stem.fathom",
+                                        "tiny_dpt_hybrid.fathom", "tiny_beit.fathom"};
     fathom_image image = random_image();
     for (size_t f = 0; f < sizeof files / sizeof *files; f++) {
         fathom_model *model = open_model(files[f]);
@@ -197,9 +210,9 @@ Test(profile, work_of_products)
     expect_work(&c, "bf16", 2 * 5 * 7 * 10, 5 * 10 * 2 + 7 * 10 * 2 + 5 * 7 * 2, FM_UNIT_BF16);
     fm_layernorm(&c.context, NULL, 5, 10, NULL, NULL, 0, NULL); /* the part's unit is the products' */
     cr_expect_eq(c.profile.unit, FM_UNIT_BF16);
-    fm_attention(start(&c, FATHOM_GEMM_DEFAULT), NULL, 9, 3, 4, NULL);
+    fm_attention(start(&c, FATHOM_GEMM_DEFAULT), NULL, 9, 3, 4, NULL, NULL);
     expect_work(&c, "attention", 3 * 9 * 9 * (2 * 2 * 4 + 4), 4 * 9 * 12 * 4, FM_UNIT_F32);
-    fm_attention_bf16(start(&c, FATHOM_GEMM_DEFAULT), NULL, 9, 3, 4, NULL);
+    fm_attention_bf16(start(&c, FATHOM_GEMM_DEFAULT), NULL, 9, 3, 4, NULL, NULL);
     expect_work(&c, "attention bf16", 3 * 9 * 9 * (2 * 2 * 4 + 4), 4 * 9 * 12 * 2, FM_UNIT_BF16);
 }
 

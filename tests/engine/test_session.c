@@ -106,7 +106,9 @@ static void check_repeatable(const char *file, const char *level, fathom_gemm ge
 Test(session, planned_and_repeatable)
 {
     static const char *const files[] = {"tiny_v1.fathom", "tiny_v2.fathom", "tiny_v2_metric.fathom",
-                                        "tiny_v2_giant.fathom", "tiny_stem.fathom"};
+                                        "tiny_v2_giant.fathom", "tiny_stem.fathom",
+                                        "tiny_dpt_large.fathom", "tiny_dpt_hybrid.fathom",
+                                        "tiny_beit.fathom"};
     static const char *const names[] = {"scalar", "avx2", "avx512", "avx512bf16", "avx512amx"};
     for (size_t f = 0; f < sizeof files / sizeof *files; f++)
         for (int l = 0; l < LEVELS; l++) {

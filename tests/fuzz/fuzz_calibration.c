@@ -2,7 +2,6 @@
  * Input: a calibration file, or two with a byte 0 between them. Refused with a sentence, or all of its numbers
  * are finite, and so are those of the rectification, if there can be one. */
 #include "common.h"
-#include "fathom_stereo.h"
 
 #include <math.h>
 #include <string.h>

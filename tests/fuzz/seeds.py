@@ -201,6 +201,12 @@ def pictures():
     yield "15.tga", tga(2, 15, bytes(16))
     yield "a.gif", gif()
     yield "a.ppm", media.ppm(3, 2)
+    yield "rgb.tif", media.tiff(5, 4, 7)
+    yield "rgba16.tif", media.tiff(5, 4, 7, 16, 4, [(338, 3, 2), (274, 3, 6)], ">")
+    yield "white.tif", media.tiff(9, 3, 11, 8, 1, kind=0)
+    yield "deflate.tif", media.tiff(9, 3, zlib.compress(bytes(range(81)), 9), more=[(259, 3, 8), (317, 3, 2)])
+    yield "packbits.tif", media.tiff(4, 4, b"\xfd\1\xfd\2\xfd\3\3abcd", 8, 1, [(259, 3, 32773)])
+    yield "lzw.tif", media.tiff(2, 1, b"\x80\x00\x40\x60\x10", 8, 1, [(259, 3, 5)])
     yield "16.pgm", b"P5 # a comment\n2 2 65535\n" + bytes(range(8))
 
 
@@ -220,6 +226,14 @@ def maps():
     yield "short.pfm", b"Pf\n99 99\n-1.0\n" + values
     yield "1.npy", b"\x93NUMPY\1\0" + struct.pack("<H", len(head)) + head + values
     yield "2.npy", b"\x93NUMPY\2\0" + struct.pack("<I", len(head)) + head + values
+    text = b"\n".join(key + b"=" + value for key, value in MEANING)
+    real = [(339, 3, 3)]
+    yield "float.tif", media.tiff(3, 2, values, 32, 1, real, text=text.replace(b"0.5", b"1").replace(
+        b"-1e-3", b"0").replace(b"code=1", b"code=0"))
+    yield "foreign.tif", media.tiff(3, 2, values, 32, 1, real)
+    yield "codes.tif", media.tiff(4, 3, 9, 16, 1, text=text)
+    yield "deflate.tif", media.tiff(4, 3, zlib.compress(bytes(range(24)), 9), 16, 1, [(259, 3, 8), (317, 3, 2)],
+                                    ">", text=text)
 
 
 def zipped(*members):
@@ -264,8 +278,8 @@ def truths():
     yield "two.npz", b"\x08" + zipped((b"a.npy", 0, depth), (b"b.npy", 8, half))
     yield "no_key.npz", b"\0" + zipped((b"a.npy", 0, depth), (b"b.npy", 8, half))
     yield "text.npz", b"\0" + zipped((b"a.txt", 0, b"hello"))
-    yield "ramp.npy", b"\0" + npy("<f4", "(30, 30)", struct.pack("<900f", *(
-        1 / (0.1 + 0.2 * (i % 37) / 7) * (1 + 0.1 * (i % 30) / 30) for i in range(900))))
+    yield "ramp.npy", b"\0" + npy("<f4", "(16, 16)", struct.pack("<256f", *(
+        1 / (0.1 + 0.2 * (i % 37) / 7) * (1 + 0.1 * (i % 16) / 16) for i in range(256))))
 
 
 def exifs():
@@ -335,6 +349,19 @@ def lists():
     yield "dots", b".jpg\na.\n.a.b\na/.JPEG\n..jpg\n"
 
 
+def arguments():
+    yield "one", b"photo.jpg"
+    yield "many", b"-m\0model\0-o\0out\0in\0--memory\0" b"1.5G\0-j2\0--shard=3/8\0--resume\0--hash"
+    yield "numbers", b"--size=518\0-t4\0--png-level\0" b"6\0--max-pixels=1000\0x"
+    yield "metres", b"--metres\0--scale=1e-3\0--shift\0-0.5\0--max-depth=80\0--unit=m\0x"
+    yield "lists", b"--include\0*.jpg\0--exclude=a/*\0--list\0-\0-0q\0--\0-x\0-"
+    yield "choices", b"--format=tiff16\0--precision\0bf16\0--gemm=openblas\0--decoder=stb\0--progress=json"
+    yield "colour", b"--background=ff8000\0--format=color\0--reverse-color\0--json\0--no-exif"
+    yield "slips", b"--formt=png\0"
+    yield "help", b"a\0--help"
+    yield "empty", b"\0\0--out=\0"
+
+
 def outside(whole):
     """Weights whose parts lie outside of the file; the fuzz target seals them."""
     def patched(*numbers):
@@ -378,7 +405,8 @@ def main():
     top = sys.argv[1] if len(sys.argv) > 1 else os.path.join(HERE, "corpus")
     for target, files in (("image", pictures()), ("map", maps()), ("truth", truths()), ("exif", exifs()),
                           ("config", configs()), ("manifest", manifests()), ("list", lists()),
-                          ("calibration", calibrations())):
+                          ("calibration", calibrations()),
+                          ("arguments", arguments())):
         os.makedirs(os.path.join(top, target), exist_ok=True)
         for name, data in files:
             with open(os.path.join(top, target, name), "wb") as file:

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * The public headers alone, as strict C11; twice, for their guards. */
+ * The public header alone, as strict C11; twice, for its guard. */
 #include "fathom.h"
 
 #include "fathom.h"
-#include "fathom_stereo.h"
-
-#include "fathom_stereo.h"
 
 int main(void)
 {

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * The public headers alone, as C++; the library's symbols are found under their C names. */
+ * The public header alone, as C++; the library's symbols are found under their C names. */
 #include "fathom.h"
 
 #include "fathom.h"
-#include "fathom_stereo.h"
-
-#include "fathom_stereo.h"
 
 int main()
 {

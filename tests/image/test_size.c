@@ -8,6 +8,7 @@
 struct size_case {
     enum fm_size_rule rule;
     int multiple, size, width, height, net_width, net_height;
+    int input_size, input_width; /* of the config, where the width aims at another number */
 };
 
 static const struct size_case cases[] = {
@@ -40,13 +41,24 @@ static const struct size_case cases[] = {
     {FM_SIZE_UPPER_BOUND, 32, 384, 480, 640, 288, 384},
     {FM_SIZE_UPPER_BOUND, 32, 400, 400, 400, 384, 384}, /* 12.5 -> 12 */
     {FM_SIZE_UPPER_BOUND, 32, 440, 440, 440, 416, 416}, /* 13.75 -> 14, over 440: down */
+    /* DPT for KITTI and NYU: width and height have numbers of their own */
+    {FM_SIZE_MINIMAL, 32, 352, 1242, 375, 1216, 352, 352, 1216}, /* 0.979 of the width rather than 0.939 */
+    {FM_SIZE_MINIMAL, 32, 352, 1216, 352, 1216, 352, 352, 1216},
+    {FM_SIZE_MINIMAL, 32, 480, 640, 480, 640, 480, 480, 640},
+    {FM_SIZE_MINIMAL, 32, 480, 1280, 960, 640, 480, 480, 640},
+    {FM_SIZE_MINIMAL, 32, 176, 1242, 375, 608, 192, 352, 1216}, /* half of both */
+    /* MiDaS v3.1's Swin: a square, whatever the picture's shape */
+    {FM_SIZE_STRETCH, 32, 384, 640, 480, 384, 384},
+    {FM_SIZE_STRETCH, 32, 256, 100, 3000, 256, 256},
+    {FM_SIZE_STRETCH, 32, 250, 100, 3000, 256, 256},
 };
 
 Test(size, as_the_authors)
 {
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const struct size_case *c = &cases[i];
-        struct fm_input_config config = {.multiple = c->multiple, .rule = c->rule};
+        struct fm_input_config config = {.multiple = c->multiple, .rule = c->rule,
+                                         .size = c->input_size, .width = c->input_width};
         int w = 0, h = 0;
         fathom_error err;
         cr_assert(fm_network_size(&config, c->width, c->height, c->size, &w, &h, &err) == FATHOM_OK,

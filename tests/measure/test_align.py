@@ -127,9 +127,10 @@ def test_depth_and_disparity():
     near(line, {"scale": 0.4, "shift": 0.15}, 1e-2)
     expect(line["points"] == 38 * 64, line)
     align("--depth", "depth.png", code=2).says("depth.png", "mm: 1000")
-    np.save("small.npy", depth[::2, ::2])  # of half the size: its pixels lie between
+    np.save("small.npy", depth[1::2, 1::2])  # of half the size: its centres lie between, and are rounded up
     line, = align("--depth", "small.npy", "--json").lines()
-    expect(line["points"] == 19 * 32 and abs(line["scale"] - 0.4) < 0.1, line)
+    near(line, {"scale": 0.4, "shift": 0.15}, 1e-3)
+    expect(line["points"] == 19 * 32 and line["agreed"] == line["points"] and line["mean_error"] < 1e-3, line)
     np.save("cut.npy", depth[:, :40])
     align("--depth", "cut.npy", code=1).says("cut.npy", "40x48", "64x48")
     rig = ("--focal", "500", "--baseline", "0.1")
@@ -278,6 +279,25 @@ def test_doubt():
     result = align("--points", "points.txt", "--field", "off")
     expect("note: only" in result.err and "doubtful" in result.err, result.err, result.out)
     align("--points", "points.txt", "--field", "off", "-q").quiet()
+
+
+def test_beyond_the_points():
+    """Two points that are near each other, each off by 5 %: what is far away comes out anywhere."""
+    depth = room(96, 128)
+    relative(depth)
+    order = np.argsort(depth, axis=None)
+    picks = [np.unravel_index(order[int(share * depth.size)], depth.shape) for share in (0.3, 0.45)]
+    known = [text for (y, x), wrong in zip(picks, (0.95, 1.05))
+             for text in ("--known", f"{x},{y}={depth[y, x] * wrong:.6g}")]
+    result = align(*known, "--json")
+    wrong = np.load("out.npy")
+    near_, far = sorted(float(text.split("=")[1]) for text in known[1::2])
+    share = np.mean((wrong < near_ / 2) | (wrong > 2 * far))
+    expect(abs(result.lines()[0]["beyond"] - share) < 1e-6 and share > 0.1, result.out, share)
+    expect("note: " in result.err and "farther" in result.err, result.err)
+    points(depth, 50)
+    line, = align("--points", "points.txt", "--json").quiet().lines()
+    expect(line["beyond"] < 0.01, line)
 
 
 def test_values_and_far_away():

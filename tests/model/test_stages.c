@@ -54,7 +54,7 @@ static void run_grid(const fathom_model *model, struct check *check, fathom_gemm
     fathom_session *session;
     fathom_model_get_info(model, &info);
     cr_assert_eq(sscanf(check->grid, "%dx%d", &gh, &gw), 2);
-    const int h = gh * info.input_multiple, w = gw * info.input_multiple; /* of one patch here */
+    const int h = gh * info.input_multiple, w = gw * info.input_multiple;
     const fathom_session_options options = {
         .threads = 2, .size = h < w ? h : w, .gemm = gemm, .precision = precision,
         .on_stage = compare_stage, .user = check,
@@ -171,5 +171,8 @@ Test(stages, v2) { run_model("tiny_v2"); }
 Test(stages, v2_metric) { run_model("tiny_v2_metric"); }
 Test(stages, v2_giant) { run_model("tiny_v2_giant"); }
 Test(stages, stem) { run_model("tiny_stem"); }
+Test(stages, dpt_large) { run_model("tiny_dpt_large"); }
+Test(stages, dpt_hybrid) { run_model("tiny_dpt_hybrid"); }
+Test(stages, beit) { run_model("tiny_beit"); }
 Test(stages, v2_int8) { run_quantised("tiny_v2_int8"); }
 Test(stages, swiglu_int8) { run_quantised("tiny_swiglu_int8"); }

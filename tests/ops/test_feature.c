@@ -162,7 +162,8 @@ struct head {
 static void run_head(struct fm_context *context, void *arg)
 {
     struct head *t = arg;
-    fm_upsample_conv_head(context, &t->x, &t->conv.w, &t->last.w, t->act, 20.0f, t->h, t->w, t->out);
+    const struct fm_head_rule rule = {.act = t->act, .scale = 20.0f};
+    fm_upsample_conv_head(context, &t->x, &t->conv.w, &t->last.w, &rule, t->h, t->w, t->out);
 }
 
 /* The stages one after the other in double; 2e-5 of the largest value before the activation (the

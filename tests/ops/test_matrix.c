@@ -76,7 +76,7 @@ struct attention {
 static void run_attention(struct fm_context *context, void *arg)
 {
     struct attention *a = arg;
-    fm_attention(context, a->qkv, a->n, a->heads, a->d, a->y);
+    fm_attention(context, a->qkv, a->n, a->heads, a->d, NULL, a->y);
 }
 
 Test(ops, attention)

@@ -3,7 +3,6 @@
 #ifndef TEST_PAIRS_H
 #define TEST_PAIRS_H
 
-#include "fathom_stereo.h"
 #include "support/support.h"
 
 struct pair {

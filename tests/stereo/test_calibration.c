@@ -5,7 +5,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "fathom_stereo.h"
 #include "support/support.h"
 
 static fathom_calibration parse(const char *text, const char *second)

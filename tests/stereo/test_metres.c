@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fathom_stereo.h"
 #include "support/support.h"
 
 static fathom_map map_of(int width, int height, fathom_kind kind)

@@ -18,6 +18,7 @@
 #include "kernels/simd/amx.h"
 #endif
 #include "kernels/simd/rows.h"
+#include "kernels/simd/channels.h"
 #include "kernels/simd/winograd.h"
 #include "kernels/simd/stereo.h"
 #include "kernels/simd/peak.h"

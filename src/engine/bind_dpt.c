@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT
+ * The tensors of the decoder. */
+#include "engine/encoder.h"
+
+#include <stdio.h>
+
+static void bind_fusion(struct fm_binder *b, const struct fm_dpt_config *c, int level,
+                        struct fm_fusion *f)
+{
+    const int channels = fm_level_channels(c, level), out = fm_level_channels(c, level > 0 ? level - 1 : 0);
+    fm_bind_under(b, "depth_head.scratch.refinenet%d.", level + 1);
+    if (level < c->levels - 1) { /* the coarsest has no skip; checkpoints carry its weights unused */
+        f->skip.conv1 = fm_bind_conv(b, "resConfUnit1.conv1", 1, 3, channels, channels);
+        f->skip.conv2 = fm_bind_conv(b, "resConfUnit1.conv2", 1, 3, channels, channels);
+    }
+    f->path.conv1 = fm_bind_conv(b, "resConfUnit2.conv1", 1, 3, channels, channels);
+    f->path.conv2 = fm_bind_conv(b, "resConfUnit2.conv2", 1, 3, channels, channels);
+    if (c->out_conv == FM_OUT_CONV) f->out = fm_bind_linear(b, "out_conv", out, channels);
+}
+
+/* W [D, 2D] on [patch; token], stored as its two halves [2, D, D]. */
+static struct fm_readout_layer bind_readout(struct fm_binder *b, int k, int dim)
+{
+    char name[48];
+    snprintf(name, sizeof name, "readout_projects.%d", k);
+    struct fm_weights both = fm_bind_weights(b, name, 0, 2 * dim, (int[]){2, dim, dim}, 3);
+    struct fm_readout_layer layer = {both, both};
+    snprintf(name, sizeof name, "readout_projects.%d.bias", k);
+    layer.patch.out = layer.token.out = dim;
+    layer.token.bias = fm_bind_values(b, name, dim, 0);
+    if (both.data)
+        layer.token.data =
+            (const char *)both.data + (size_t)dim * (size_t)dim * fm_dtype_size(both.type);
+    return layer;
+}
+
+/* Level k's tap of tokens, to a map of its size and channels. */
+static void bind_reassemble(struct fm_binder *b, int k, int dim, struct fm_dpt *dpt)
+{
+    const int channels = dpt->config.channels[k];
+    char name[32];
+    if (dpt->config.readout == FM_READOUT_PROJECT) dpt->readout[k] = bind_readout(b, k, dim);
+    snprintf(name, sizeof name, "projects.%d", k);
+    dpt->project[k] = fm_bind_linear(b, name, channels, dim);
+    if (k == 0) dpt->up4 = fm_bind_deconv(b, "resize_layers.0", 4, channels);
+    if (k == 1) dpt->up2 = fm_bind_deconv(b, "resize_layers.1", 2, channels);
+    if (k == 3) dpt->down = fm_bind_conv(b, "resize_layers.3", 1, 3, channels, channels);
+}
+
+void fm_bind_dpt(struct fm_binder *b, const struct fm_config *config, struct fm_dpt *dpt)
+{
+    const struct fm_dpt_config *c = &config->dpt;
+    char name[32];
+    dpt->config = *c;
+    fm_bind_under(b, "depth_head.");
+    for (int k = 0; k < c->levels; k++) {
+        int is_map, channels = fm_encoder_of(config)->tap(config, k, &is_map);
+        if (!is_map) bind_reassemble(b, k, channels, dpt);
+    }
+    fm_bind_under(b, "depth_head.scratch.");
+    for (int k = 0; k < c->levels; k++) {
+        snprintf(name, sizeof name, "layer%d_rn", k + 1);
+        dpt->rn[k] = fm_bind_conv(b, name, 0, 3, fm_level_channels(c, k), c->channels[k]);
+    }
+    dpt->conv1 = fm_bind_conv(b, "output_conv1", 1, 3, c->head_mid, c->fusion);
+    dpt->conv2 = fm_bind_conv(b, "output_conv2.0", 1, 3, c->head_out, c->head_mid);
+    dpt->conv3 = fm_bind_linear(b, "output_conv2.2", 1, c->head_out);
+    for (int k = 0; k < c->levels; k++) bind_fusion(b, c, k, &dpt->fusion[k]);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT
+ * Weights that a session keeps in packed form, so that only its first run packs them. Those of bf16 and int8
+ * products are half and a quarter of the file's size, and what they were made of is not needed any more: it
+ * is given back to the system, which has it in its page cache. (Of f32 products a copy would be as large as
+ * the file; they are packed in each run, 2 % of its time.) */
+#ifndef FM_PACKS_H
+#define FM_PACKS_H
+
+#include "base/mapfile.h"
+#include "ops/ops.h"
+
+struct fm_pack {
+    const void *data; /* of the weights: the key */
+    void *packed;
+    bool ready;
+};
+
+struct fm_packs {
+    struct fm_arena arena; /* counting while the session is planned */
+    struct fm_pack *table; /* [capacity], in the arena */
+    size_t count, capacity;
+    const struct fm_mapfile *file; /* that the weights lie in, may be NULL */
+};
+
+/* `bytes` for w in packed form, from the session's packs or, where it has none, from the arena. *ready: it is
+ * filled already. NULL while dry. */
+void *fm_pack_get(struct fm_context *context, const struct fm_weights *w, size_t bytes, bool *ready);
+
+/* It has been filled (unless the run was cancelled): w's data will not be read again. */
+void fm_pack_done(struct fm_context *context, const struct fm_weights *w);
+
+#endif
