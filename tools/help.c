@@ -87,6 +87,21 @@ static const char depth_second[] =
     "  -q, --quiet          errors only\n"
     "\n";
 
+static const char depth_trust[] =
+    "      --confidence OUT the probability that a pixel's depth is within 10 % of the true one after\n"
+    "                       scale and shift, 0 to 1, as a map; takes three runs of the network (2.2\n"
+    "                       times the time). One input: a file; several: a folder, in which maps lie\n"
+    "                       as they do in -o DIR\n"
+    "      --edges E        of foreground on background: none (the default) keeps them as they are,\n"
+    "                       mask leaves the rim without value (NaN, code 0), sharpen snaps it to the\n"
+    "                       picture's edges\n"
+    "      --sky S          what looks like sky and is far: keep (the default), mask (NaN, code 0), or\n"
+    "                       infinite: of metric models, and code 0 in a PNG\n"
+    "Warnings, on standard error and in the JSON: a picture that looks like outdoors for an indoor\n"
+    "metric model, or the reverse; with --confidence, large smooth regions that the mirror image\n"
+    "contradicts, such as glass.\n"
+    "\n";
+
 static const char depth_third[] =
     "Many pictures: a folder, --list, or any of these options. Maps lie under DIR as pictures lie\n"
     "under the folder (of several folders, and of paths in lists, the whole path, without \"..\"\n"
@@ -338,9 +353,9 @@ static const char help_text[] = "usage: fathom help [depth|stereo|info|diff|merg
                                 "example: fathom help depth\n";
 
 static const struct {
-    const char *command, *text, *more, *still_more;
+    const char *command, *text, *more, *still_more, *last; /* the last may be NULL */
 } texts[] = {
-    {"depth", depth_first, depth_second, depth_third},
+    {"depth", depth_first, depth_second, depth_trust, depth_third},
     {"stereo", stereo_first, stereo_second, ""},
     {"info", info_text, "", ""},
     {"diff", diff_text, "", ""},
@@ -402,6 +417,7 @@ int help_print(const char *command)
             fputs(texts[i].text, stdout);
             fputs(texts[i].more, stdout);
             fputs(texts[i].still_more, stdout);
+            if (texts[i].last) fputs(texts[i].last, stdout);
             if (texts[i].text == depth_first) print_default_model();
             return EXIT_FINE;
         }

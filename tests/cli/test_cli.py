@@ -25,10 +25,11 @@ import test_models
 import test_outputs
 import test_pictures
 import test_stereo
+import test_trust
 from harness import ARGUMENTS
 
 MODULES = (test_arguments, test_models, test_catalogue, test_default_model, test_pictures, test_outputs,
-           test_info_diff, test_bench, test_batch, test_merge, test_stereo)
+           test_info_diff, test_bench, test_batch, test_merge, test_stereo, test_trust)
 
 
 def main():

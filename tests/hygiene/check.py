@@ -13,6 +13,7 @@ import subprocess
 import sys
 
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 600, 100
+MAX_HEADER_LINES = 700  # of the public header, which is one file for whoever uses it
 TOP_LEVEL = {"meson.build", "src", "include", "weights", "tools", "bench", "tests", "README.md", "LICENSE"}
 TEXT = (".c", ".h", ".cpp", ".py", ".build", ".md", ".1", ".txt")
 CODE = (".c", ".h", ".cpp", ".py", ".build")
@@ -24,9 +25,9 @@ MAY_INCLUDE = {
     "convnet": ("base", "kernels", "ops"), "swin": ("base", "kernels", "ops"), "levit": ("base", "kernels", "ops"),
     "nextvit": ("base", "kernels", "ops"),
     "depth": ("base", "kernels", "ops"), "dpt": ("base", "kernels", "ops"), "measure": ("base",),
-    "stereo": ("base", "kernels", "ops"),
+    "stereo": ("base", "kernels", "ops"), "trust": ("base", "kernels", "ops"),
     "engine": ("base", "kernels", "ops", "image", "vit", "convnet", "swin", "levit", "nextvit", "depth", "stereo",
-               "dpt"),
+               "trust", "dpt"),
 }
 # Headers that are bodies, compiled where they are included.
 NOT_ALONE = re.compile(r"src/kernels/(list\.h|simd/.*)")
@@ -104,8 +105,9 @@ def check_text(name, data, report):
         line = first[1] if first[0].startswith(b"#!") and len(first) > 1 else first[0]
         if b"SPDX-License-Identifier: MIT" not in line:
             report(name, "the first line is no SPDX licence line")
-        if data.count(b"\n") > MAX_FILE_LINES:
-            report(name, "%d lines, at most %d" % (data.count(b"\n"), MAX_FILE_LINES))
+        most = MAX_HEADER_LINES if name == "include/fathom.h" else MAX_FILE_LINES
+        if data.count(b"\n") > most:
+            report(name, "%d lines, at most %d" % (data.count(b"\n"), most))
 
 
 def blank(match):
