@@ -98,6 +98,7 @@ static fathom_status plan(struct fathom_session *s, fathom_error *err)
     s->context.arena = &s->arena;
     s->context.dry = true;
     s->context.packs = &s->packs;
+    s->packs.file = &s->model->container.file;
     FM_TRY(count(s, err));
     if (s->context.profile) { /* once more, now that the number of parts is known */
         s->profile.capacity = s->profile.count;
@@ -123,7 +124,6 @@ static fathom_status plan_and_allocate(struct fathom_session *s, fathom_error *e
     FM_TRY(fm_arena_init(&s->arena, s->planned - packs, err));
     FM_TRY(fm_arena_init(&s->packs.arena, packs, err));
     s->packs.table = fm_arena_alloc(&s->packs.arena, s->packs.capacity, sizeof *s->packs.table);
-    s->packs.file = &s->model->container.file;
     return lay_out(s, err);
 }
 
