@@ -224,6 +224,19 @@ static void winograd_output(struct bench *b)
     REPEAT b->k->winograd_output(&out, b->x, 2 * PIXELS, PIXELS);
 }
 
+/* A row of 32 pixels, 3x3. */
+static void depthwise(struct bench *b)
+{
+    enum { CHANNELS = 32 };
+    const float *rows[3] = {b->x, b->x, b->x};
+    const struct fm_depthwise d = {
+        .rows = rows, .zeros = b->z, .w = 32, .channels = CHANNELS, .kernel = 3, .stride = 1, .left = 1,
+        .weights = b->z, .bias = b->z, .act = FM_ACT_RELU6, .y = b->y, .n = 32,
+    };
+    products(b, FM_UNIT_F32, 2.0 * 9 * 32 * CHANNELS);
+    REPEAT b->k->depthwise(&d);
+}
+
 /* Stereo's: bytes of operands and results, of 64 pixels at 128 disparities. */
 enum { DISPARITIES = 128, CELLS = PIXELS * DISPARITIES };
 
@@ -337,7 +350,7 @@ static const struct {
     CASE(pack_kn), CASE(pack_pairs), CASE(to_bf16), CASE(from_bf16), CASE(quantize), CASE(layernorm), CASE(softmax), CASE(softmax_bf16), CASE(gelu), CASE(silu_mul),
     CASE(sigmoid), CASE(relu), CASE(add_relu), CASE(lerp), CASE(lerp_columns), CASE(dot_rows),
     CASE(channel_sums), CASE(channel_affine),
-    CASE(winograd_weights), CASE(winograd_input), CASE(winograd_input_bf16), CASE(winograd_output), CASE(census), CASE(match_cost), CASE(blend5), CASE(sgm_paths),
+    CASE(winograd_weights), CASE(winograd_input), CASE(winograd_input_bf16), CASE(winograd_output), CASE(depthwise), CASE(census), CASE(match_cost), CASE(blend5), CASE(sgm_paths),
     CASE(least_u16), CASE(keep_least_u16), CASE(median9), CASE(peak_f32), CASE(peak_bf16), CASE(peak_int8),
     CASE(read_sum),
 };

@@ -3,7 +3,7 @@
 """A folder of pictures, from files to files: fathom beside its own network alone, and a plain OpenVINO script.
 
     folder.py --model vits.fathom [--pictures ../shared/images ../shared/rgbd] [--count 500]
-              [--precision f32|bf16] [--rounds 4] [--only network batch plain] [--prefix 'COMMAND...']
+              [--precision f32|bf16] [--rounds 4] [--parts N] [--only network batch plain] [--prefix 'COMMAND...']
 
 Makes `count` pictures of mixed sizes in a scratch folder, the same ones every time, in `rounds` parts. For each
 part, in turn: the network alone (`fathom bench --throughput` at the sizes that these pictures have in the
@@ -232,6 +232,7 @@ def main():
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--precision", default="f32", choices=["f32", "bf16"])
     parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--parts", type=int, help="only the first of them")
     parser.add_argument("--runs", type=int, default=4, help="of the network alone, for each session")
     parser.add_argument("--only", nargs="+", default=list(CONTESTANTS), choices=list(CONTESTANTS))
     parser.add_argument("--prefix", default="", help="before each measurement, such as a command that waits")
@@ -245,7 +246,7 @@ def main():
     if args.plain:
         return plain(args)
     folder = args.work / f"pictures-{args.count}-{args.rounds}"
-    parts = make_pictures(args.pictures, folder, args.count, args.rounds)
+    parts = make_pictures(args.pictures, folder, args.count, args.rounds)[:args.parts]
     if "plain" in args.only:
         for size in {size for part in parts for size in sizes_of(args.config, part)}:
             export(args.model, args.work, *size)

@@ -92,14 +92,17 @@ typedef enum fathom_kind {
     FATHOM_KIND_METRIC = 2,
     /* Of a rectified stereo pair: by how many pixels a point lies further left in the right picture than
      * in the left one. Larger is nearer; depth = focal * baseline / (disparity + doffs). */
-    FATHOM_KIND_DISPARITY = 3
+    FATHOM_KIND_DISPARITY = 3,
+    /* How far a depth map is to be trusted, 0 to 1: see fathom_session_confidence. Larger is surer. */
+    FATHOM_KIND_CONFIDENCE = 4
 } fathom_kind;
 
 /* A depth map and all that is needed to read its numbers. `values` is row-major, no padding. */
 typedef struct fathom_map {
     int width, height;
     float *values;             /* owned, width * height; finite, but for NaN = "no value" in a map
-                                * that was read from a PNG, or is of a stereo pair */
+                                * that was read from a PNG, is of a stereo pair, or has masked edges
+                                * or sky; infinity for sky where that was asked for */
     fathom_kind kind;
     int net_width, net_height; /* what the network saw, pixels; 0 when unknown */
     char model[96];            /* model.name of the weights file, "" when unknown */
@@ -243,6 +246,21 @@ typedef enum fathom_precision { /* of the encoder's matrix products; but for bf1
     FATHOM_PRECISION_INT8 = 2
 } fathom_precision;
 
+/* What becomes of the rim between foreground and background: where disparities within two network pixels
+ * differ by more than a tenth of the map's range. The network smears two depths there into one. */
+typedef enum fathom_edges {
+    FATHOM_EDGES_KEEP = 0,
+    FATHOM_EDGES_MASK,   /* NaN */
+    FATHOM_EDGES_SHARPEN /* snapped to the edges of the picture */
+} fathom_edges;
+
+/* What becomes of sky: what looks like it, and has a disparity near zero. */
+typedef enum fathom_sky {
+    FATHOM_SKY_KEEP = 0,
+    FATHOM_SKY_MASK,    /* NaN */
+    FATHOM_SKY_INFINITE /* infinity; of metric models only, else FATHOM_E_UNITS */
+} fathom_sky;
+
 typedef struct fathom_session_options {
     int threads;   /* default: the cores this process may run on */
     int size;      /* network pixels on the shorter side; default: the model's input_size */
@@ -251,12 +269,18 @@ typedef struct fathom_session_options {
     fathom_stage_fn on_stage; /* called at the end of each stage, on the calling thread */
     void *user;
     int profile;   /* 1: keep time, arithmetic and bytes of each part of a run */
+    /* 1: for fathom_session_confidence. A run is then three of the network, in 2.2 to 2.3 times the time:
+     * of the picture, of its mirror image, and at half the size. on_stage sees the first. */
+    int confidence;
+    int inspect;   /* 1: look for sky, and for outdoors: for fathom_session_trust */
+    fathom_edges edges;
+    fathom_sky sky;
 } fathom_session_options;
 
 typedef struct fathom_session_info {
     int net_width, net_height; /* network input, from the model's size rule */
     int threads;
-    const char *cpu;           /* "scalar", "avx2", "avx512", "avx512bf16" */
+    const char *cpu;           /* "scalar", "avx2", "avx512", "avx512bf16", "avx512amx" */
     fathom_precision precision; /* in use: F32 where the CPU lacks what was asked for */
     size_t planned_bytes;      /* the session's one allocation: all the memory that runs use */
     size_t used_bytes;         /* high-water mark of the runs so far; equals planned after one */
@@ -297,6 +321,39 @@ FATHOM_API fathom_status fathom_session_run_tensor(fathom_session *session, cons
  * with it: the one after it runs. */
 FATHOM_API void fathom_session_cancel(fathom_session *session);
 
+/* ---- trust --------------------------------------------------------------------------------- */
+
+/* The confidence of the last run's map, of the same size, kind FATHOM_KIND_CONFIDENCE: for each pixel the
+ * estimated probability that its depth is within 10 % of the true one after scale and shift of inverse depth
+ * are fitted to the truth. From the agreement of three runs, the map's curvature, nearness, texture and
+ * clipping; weights/trust/README.md says how it was fitted, on how little, and how well it holds. The session
+ * needs the option `confidence`. map->values as in fathom_session_run. */
+FATHOM_API fathom_status fathom_session_confidence(fathom_session *session, fathom_map *map,
+                                                   fathom_error *err);
+
+typedef enum fathom_warning { /* bits */
+    FATHOM_WARNING_OUTDOORS = 1,  /* an indoor metric model, and a picture that looks like outdoors */
+    FATHOM_WARNING_INDOORS = 2,   /* the reverse */
+    FATHOM_WARNING_REFLECTIVE = 4 /* much that is smooth, but whose depth the mirror image contradicts:
+                                   * glass, mirrors, water. Needs `confidence` */
+} fathom_warning;
+
+typedef struct fathom_trust { /* shares are of the picture, 0 to 1; NaN where the options left it out */
+    double sky;           /* `inspect` or `sky`: share that looks like sky and is far */
+    double outdoors;      /* `inspect` or `sky`: how much it looks like outdoors, 0 to 1 */
+    double reflective;    /* `confidence`: share that is smooth and contradicted */
+    double without_value; /* share that edges and sky left without a finite value */
+    unsigned warnings;    /* fathom_warning bits; of the first two only metric models have any. Their error
+                           * rates are in weights/trust/README.md */
+} fathom_trust;
+
+/* What the last run says of itself. */
+FATHOM_API fathom_status fathom_session_trust(const fathom_session *session, fathom_trust *trust,
+                                              fathom_error *err);
+
+/* One warning as a clause whose subject is the picture; NULL for no such warning. */
+FATHOM_API const char *fathom_warning_text(fathom_warning warning);
+
 /* A part of a run, of a session with the option `profile`. */
 typedef struct fathom_part {
     const char *name; /* borrowed from the session, until its next run */
@@ -309,7 +366,9 @@ typedef struct fathom_part {
 /* The i-th part of the last run, in order:
  *     preprocess, stem.S (of a model that has one), embed,
  *     block.I.qkv, block.I.attention, block.I.projection, block.I.mlp, tap.K after tapped blocks,
- *     reassemble.K, rn.K, fusion.K from coarse to fine, head.conv1, head, postprocess;
+ *     reassemble.K, rn.K, fusion.K from coarse to fine, head.conv1, head, postprocess,
+ *     inspect, all from embed to head of the half-sized and the mirrored picture, confidence, treat,
+ *         where the options ask for them;
  * norms belong to the part that follows. fathom_session_run_tensor has no first and last one.
  * FATHOM_E_ARGUMENT past the end, before the first run, and without the option. */
 FATHOM_API fathom_status fathom_session_part(const fathom_session *session, size_t i,
@@ -361,7 +420,7 @@ typedef struct fathom_encoding {
     fathom_format format;
     double scale, offset;
     int first_code;
-    char unit[24]; /* "m", "px" or "relative" */
+    char unit[24]; /* "m", "px", "relative" or "probability" */
 } fathom_encoding;
 
 /* The TIFFs need libtiff in the build: see fathom_reader_version. Their ImageDescription has a line

@@ -62,8 +62,8 @@ typedef struct fathom_truth_options {
     const char *key;   /* the array of an NPZ that has several; default NULL */
 } fathom_truth_options;
 
-/* Reads ground truth of others: 16-bit PNG, PFM, NPY, NPZ; or a map that fathom wrote, whose kind must be
- * as said. Values that are NaN, infinite or not above 0 are unknown: NaN in the map. */
+/* Reads ground truth of others: 16-bit PNG, PFM, NPY, NPZ, float32 TIFF; or a map that fathom wrote, whose
+ * kind must be as said. Values that are NaN, infinite or not above 0 are unknown: NaN in the map. */
 FATHOM_API fathom_status fathom_truth_read(fathom_map *truth, const char *path,
                                            const fathom_truth_options *opt, fathom_error *err);
 

@@ -13,6 +13,7 @@ const char *fm_kind_name(fathom_kind kind)
     return kind == FATHOM_KIND_METRIC             ? "metric"
            : kind == FATHOM_KIND_RELATIVE_INVERSE ? "relative_inverse"
            : kind == FATHOM_KIND_DISPARITY        ? "disparity"
+           : kind == FATHOM_KIND_CONFIDENCE       ? "confidence"
                                                   : NULL;
 }
 
@@ -20,6 +21,7 @@ const char *fm_unit(fathom_kind kind)
 {
     if (kind == FATHOM_KIND_METRIC) return "m";
     if (kind == FATHOM_KIND_DISPARITY) return "px";
+    if (kind == FATHOM_KIND_CONFIDENCE) return "probability";
     return kind == FATHOM_KIND_RELATIVE_INVERSE ? "relative" : "";
 }
 
@@ -60,6 +62,8 @@ static fathom_status check_conversion(const fathom_map *map, double scale, doubl
         return fm_fail(err, FATHOM_E_UNITS,
                        "metres were asked of a disparity map: they take the pair's focal length, baseline "
                        "and doffs, as in fathom_disparity_to_metres");
+    if (map->kind == FATHOM_KIND_CONFIDENCE)
+        return fm_fail(err, FATHOM_E_UNITS, "metres were asked of a confidence map, which holds probabilities");
     if (map->kind != FATHOM_KIND_RELATIVE_INVERSE)
         return fm_fail(err, FATHOM_E_ARGUMENT,
                        "the map does not say whether it is relative or metric: set its kind first "

@@ -48,20 +48,6 @@ void fm_text_add(struct fm_texts *texts, const char *key, const char *format, ..
     if (text->value[0]) texts->count++;
 }
 
-static const char *description(fathom_kind kind)
-{
-    return kind == FATHOM_KIND_METRIC      ? "Depth map: metres along the optical axis, larger is farther"
-           : kind == FATHOM_KIND_DISPARITY ? "Disparity map: pixels between a stereo pair's pictures, larger is nearer"
-                                           : "Relative inverse depth map: larger is nearer, not metres";
-}
-
-static const char *formula(fathom_kind kind)
-{
-    return kind == FATHOM_KIND_METRIC      ? "in metres; larger is farther"
-           : kind == FATHOM_KIND_DISPARITY ? "in pixels; larger is nearer; depth = focal * baseline / (value + doffs)"
-                                           : "unitless; larger is nearer; not metres";
-}
-
 void fm_text_add_origin(struct fm_texts *texts, const fathom_map *map)
 {
     fm_text_add(texts, "Software", "fathom %s", fathom_version());
@@ -71,6 +57,23 @@ void fm_text_add_origin(struct fm_texts *texts, const fathom_map *map)
     fm_text_add(texts, "fathom:input_size", "%dx%d", map->width, map->height);
     if (map->net_width > 0 && map->net_height > 0)
         fm_text_add(texts, "fathom:network_size", "%dx%d", map->net_width, map->net_height);
+}
+
+/* What a kind says of itself in the file. */
+static const char *description(fathom_kind kind)
+{
+    return kind == FATHOM_KIND_METRIC      ? "Depth map: metres along the optical axis, larger is farther"
+           : kind == FATHOM_KIND_DISPARITY ? "Disparity map: pixels between a stereo pair's pictures, larger is nearer"
+           : kind == FATHOM_KIND_CONFIDENCE ? "Confidence map: probability that a depth is right, larger is surer"
+                                            : "Relative inverse depth map: larger is nearer, not metres";
+}
+
+static const char *formula(fathom_kind kind)
+{
+    return kind == FATHOM_KIND_METRIC      ? "in metres; larger is farther"
+           : kind == FATHOM_KIND_DISPARITY ? "in pixels; larger is nearer; depth = focal * baseline / (value + doffs)"
+           : kind == FATHOM_KIND_CONFIDENCE ? "a probability; larger is surer"
+                                            : "unitless; larger is nearer; not metres";
 }
 
 void fm_text_add_meaning(struct fm_texts *texts, const fathom_map *map, const fathom_encoding *encoding)
@@ -102,7 +105,7 @@ int fm_read_meaning(fm_find_fn find, const void *file, fathom_map *map, fathom_e
     char text[FM_TEXT];
     double first_code = 0;
     if (!find(file, "fathom:kind", text)) return 0;
-    for (fathom_kind k = FATHOM_KIND_RELATIVE_INVERSE; k <= FATHOM_KIND_DISPARITY; k++)
+    for (fathom_kind k = FATHOM_KIND_RELATIVE_INVERSE; k <= FATHOM_KIND_CONFIDENCE; k++)
         if (strcmp(text, fm_kind_name(k)) == 0) map->kind = k;
     if (!map->kind || !find_number(find, file, "fathom:scale", &encoding->scale) ||
         !find_number(find, file, "fathom:offset", &encoding->offset) ||

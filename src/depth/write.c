@@ -53,11 +53,11 @@ static fathom_status check_map(const fathom_map *map, fathom_format format, fath
         return fm_fail(err, FATHOM_E_ARGUMENT,
                        "the map does not say whether it is relative or metric, which a PNG or "
                        "TIFF must: set its kind, or write .pfm or .npy");
-    /* A network has a value for each pixel; a stereo pair has not, nor has what was fitted to one. */
-    const int holes = map->kind == FATHOM_KIND_DISPARITY || map->kind == FATHOM_KIND_METRIC;
+    /* Masked edges and sky, and what a stereo pair does not show, are NaN; sky may be infinitely far. */
+    const int sky = map->kind == FATHOM_KIND_METRIC;
     size_t n = (size_t)map->width * (size_t)map->height;
     for (size_t i = 0; i < n; i++)
-        if (!isfinite(map->values[i]) && !(holes && isnan(map->values[i])))
+        if (isinf(map->values[i]) && !(sky && map->values[i] > 0))
             return fm_fail(err, FATHOM_E_NUMERIC,
                            "the map holds %g at column %zu, row %zu, where a finite value was "
                            "expected: it was not written",

@@ -44,7 +44,7 @@ static void fill_row(const void *user, int y, unsigned char *row)
     size_t first = (size_t)y * (size_t)p->map->width;
     double range = p->high - p->low;
     for (int x = 0; x < p->map->width; x++, row += 3) {
-        if (isnan(p->map->values[first + (size_t)x])) { /* no value: black */
+        if (!isfinite(p->map->values[first + (size_t)x])) { /* no value, or infinitely far: black */
             memset(row, 0, 3);
             continue;
         }
@@ -63,7 +63,7 @@ fathom_status fm_encode_color(const fathom_map *map, const fathom_write_options 
     fill_shades(&palette, opt->reverse_color);
     palette.low = palette.high = (double)NAN;
     for (size_t i = 0; i < n; i++) {
-        if (isnan(map->values[i])) continue;
+        if (!isfinite(map->values[i])) continue;
         double v = nearness(map, i);
         palette.low = fmin(palette.low, v);
         palette.high = fmax(palette.high, v);

@@ -25,7 +25,8 @@
  * without im2col. */
 enum { FM_TILE_ROWS = 6 };
 
-enum fm_activation { FM_ACT_NONE, FM_ACT_RELU, FM_ACT_GELU };
+/* RELU6 is min(max(x, 0), 6), HARDSWISH is x * RELU6(x + 3) / 6. */
+enum fm_activation { FM_ACT_NONE, FM_ACT_RELU, FM_ACT_GELU, FM_ACT_RELU6, FM_ACT_HARDSWISH };
 
 /* c = residual + gamma * act(row_scale * c + bias); every pointer may be NULL. */
 struct fm_epilogue {
@@ -134,7 +135,7 @@ struct fm_gemm_tile_int8 {
  *                 residual are [pixels][channels].
  *
  * ---- bilinear resampling, channels last -------------------------------------------------------
- * lerp         y = wa * a + wb * b.
+ * lerp         y = wa * a + wb * b. In place on a.
  * lerp_columns y[i][c] = w0 * x[i0][c] + w1 * x[i1][c] with {i0, i1, w0, w1} = at[i], i < n,
  *              c < channels.
  * dot_rows     y[i] = sum over j of x[i][j] * w[j], + bias; x is [rows][n].
@@ -148,6 +149,12 @@ struct fm_gemm_tile_int8 {
  * winograd_input_bf16 the same, rounded as to_bf16 does.
  * winograd_output Y = A^T M A, then + bias, max(., 0) if relu, + residual; element p of M is at
  *                 m + p * plane. y[2*i + j] is a pixel's channels, NULL outside the picture.
+ *
+ * ---- depthwise convolution, channels last -------------------------------------------------------
+ * depthwise    one row of a convolution of every channel with a kernel of its own: for i < n
+ *              y[i][c] = act(bias[c] + sum over ky, kx of rows[ky][i * stride + kx - left][c] *
+ *              weights[ky][kx][c]), in this order of terms; rows that are NULL and columns outside
+ *              0..w-1 are zero. Any act but GELU.
  *
  * ---- stereo ------------------------------------------------------------------------------------
  * Costs and path costs are bytes, their sums 16-bit; the same values at every level. `disparities` is a
@@ -191,6 +198,19 @@ struct fm_winograd_out {
     const float *residual[4]; /* all NULL if none */
     const float *bias;        /* [channels], may be NULL */
     int relu;
+};
+
+enum { FM_DEPTHWISE_KERNEL = 7 }; /* the largest */
+
+struct fm_depthwise {
+    const float *const *rows; /* [kernel], each [w][channels] or NULL */
+    const float *zeros;       /* [channels] of 0 */
+    int w, channels, kernel, stride, left;
+    const float *weights;     /* [kernel][kernel][channels] */
+    const float *bias;        /* [channels] */
+    enum fm_activation act;
+    float *y;                 /* [n][channels] */
+    int n;
 };
 
 enum { FM_DISPARITIES = 64, FM_COLOR_MOST = 30, FM_COST_MOST = 62 + 2 * FM_COLOR_MOST };

@@ -29,6 +29,7 @@ K(void, winograd_weights, (float *u, ptrdiff_t plane, const void *w, enum fm_dty
 K(void, winograd_input, (float *v, ptrdiff_t plane, const float *const pixels[16], int channels))
 K(void, winograd_input_bf16, (uint16_t *v, ptrdiff_t plane, const float *const pixels[16], int channels))
 K(void, winograd_output, (const struct fm_winograd_out *out, const float *m, ptrdiff_t plane, int channels))
+K(void, depthwise, (const struct fm_depthwise *d))
 K(void, census, (uint8_t *const bits[8], const uint8_t *const grey[7], int n))
 K(void, match_cost, (uint8_t *cost, const struct fm_match *match, int x, int n))
 K(void, blend5, (uint8_t *y, const uint8_t *const x[5], const uint8_t weight[5], int n))

@@ -278,8 +278,8 @@ def truths():
     yield "two.npz", b"\x08" + zipped((b"a.npy", 0, depth), (b"b.npy", 8, half))
     yield "no_key.npz", b"\0" + zipped((b"a.npy", 0, depth), (b"b.npy", 8, half))
     yield "text.npz", b"\0" + zipped((b"a.txt", 0, b"hello"))
-    yield "ramp.npy", b"\0" + npy("<f4", "(16, 16)", struct.pack("<256f", *(
-        1 / (0.1 + 0.2 * (i % 37) / 7) * (1 + 0.1 * (i % 16) / 16) for i in range(256))))
+    yield "ramp.npy", b"\0" + npy("<f4", "(8, 8)", struct.pack("<64f", *(
+        1 / (0.1 + 0.2 * (i % 37) / 7) * (1 + 0.1 * (i % 8) / 8) for i in range(64))))
 
 
 def exifs():

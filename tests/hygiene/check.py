@@ -21,9 +21,12 @@ CODE = (".c", ".h", ".cpp", ".py", ".build")
 MAY_INCLUDE = {
     "base": (), "kernels": ("base",), "ops": ("base", "kernels"),
     "image": ("base", "kernels", "ops"), "vit": ("base", "kernels", "ops"),
+    "convnet": ("base", "kernels", "ops"), "swin": ("base", "kernels", "ops"), "levit": ("base", "kernels", "ops"),
+    "nextvit": ("base", "kernels", "ops"),
     "depth": ("base", "kernels", "ops"), "dpt": ("base", "kernels", "ops"), "measure": ("base",),
-    "stereo": ("base", "kernels", "ops"),
-    "engine": ("base", "kernels", "ops", "image", "vit", "depth", "stereo", "dpt"),
+    "stereo": ("base", "kernels", "ops"), "trust": ("base", "kernels", "ops"),
+    "engine": ("base", "kernels", "ops", "image", "vit", "convnet", "swin", "levit", "nextvit", "depth", "stereo",
+               "trust", "dpt"),
 }
 # Headers that are bodies, compiled where they are included.
 NOT_ALONE = re.compile(r"src/kernels/(list\.h|simd/.*)")

@@ -4,7 +4,7 @@
 
 typedef __m512 vf;
 enum { VF = 16, VF_PER_PANEL = 4 }; /* 6 x 4 accumulators + 4 of B of the 32 registers */
-#if defined(__AMX_TILE__)
+#if defined(FM_AMX)
 #define FM_LEVEL avx512amx
 #elif defined(__AVX512BF16__)
 #define FM_LEVEL avx512bf16
