@@ -287,6 +287,13 @@ int outputs_plan(struct outputs *outputs, const struct output_request *request)
     return code;
 }
 
+bool outputs_are_same(const char *a, const char *b)
+{
+    struct identity one, other;
+    if (strcmp(a, b) == 0) return true;
+    return identify(a, &one) && identify(b, &other) && compare_identity(&one, &other) == 0;
+}
+
 /* mkdir -p */
 int outputs_create_directory(const struct outputs *outputs)
 {

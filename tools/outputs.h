@@ -37,6 +37,9 @@ int outputs_plan(struct outputs *outputs, const struct output_request *request);
 /* Creates outputs->directory and its parents where they are missing. Returns the exit code. */
 int outputs_create_directory(const struct outputs *outputs);
 
+/* Whether two names are one file, or would become one: the same text, or a file that both lead to. */
+bool outputs_are_same(const char *a, const char *b);
+
 void outputs_free(struct outputs *outputs);
 
 const char *format_name(fathom_format format); /* "png", "pfm", "npy", "color", "tiff", "tiff16" */

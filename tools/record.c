@@ -46,6 +46,8 @@ static void write_map(struct json *json, const struct record *r)
     json_real(json, "p1", (double)r->stats.p1);
     json_real(json, "p50", (double)r->stats.p50);
     json_real(json, "p99", (double)r->stats.p99);
+    report_trust(json, &r->trust, r->confidence);
+    if (r->confidence) json_integer(json, "confidence_bytes", r->confidence_bytes);
 }
 
 static void write_times(struct json *json, const struct record *r)
@@ -107,7 +109,7 @@ char *record_line(const struct record *record, const struct record_run *run, siz
 struct reading {
     struct record_read *read;
     char *input_hex, *output_hex, *status;
-    int64_t bytes, mtime_ns, output_bytes;
+    int64_t bytes, mtime_ns, output_bytes, confidence_bytes;
     bool has_bytes, has_mtime;
 };
 
@@ -139,6 +141,8 @@ static void take_member(void *user, const struct json_member *member)
     if (json_key_is(member, "mtime_ns")) r->has_mtime = json_get_integer(member, &r->mtime_ns);
     if (json_key_is(member, "output_bytes") && !json_get_integer(member, &r->output_bytes))
         r->output_bytes = 0;
+    if (json_key_is(member, "confidence_bytes") && !json_get_integer(member, &r->confidence_bytes))
+        r->confidence_bytes = 0;
     if (json_key_is(member, "sha256") && member->kind == JSON_STRING && member->size < SHA256_HEX) {
         memcpy(r->read->file.sha256, member->text, member->size);
         r->read->file.sha256[member->size] = 0;
@@ -177,7 +181,7 @@ bool record_parse(const char *line, size_t size, struct record_read *read)
     struct reading r = {.read = read};
     bool good = json_read_object(line, size, take_member, &r) && read->input && read->output &&
                 r.status && (strcmp(r.status, "ok") == 0 || strcmp(r.status, "error") == 0) &&
-                r.bytes >= 0 && r.output_bytes >= 0;
+                r.bytes >= 0 && r.output_bytes >= 0 && r.confidence_bytes >= 0;
     good = good && apply_hex(&read->input, r.input_hex) && apply_hex(&read->output, r.output_hex) &&
            read->input[0] && read->output[0];
     if (good) {
@@ -186,6 +190,7 @@ bool record_parse(const char *line, size_t size, struct record_read *read)
         read->file.mtime_ns = r.mtime_ns;
         read->file.known = r.has_bytes && r.has_mtime;
         read->output_bytes = (uint64_t)r.output_bytes;
+        read->confidence_bytes = (uint64_t)r.confidence_bytes;
     } else {
         record_read_free(read);
     }

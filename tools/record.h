@@ -37,6 +37,9 @@ struct record {
     int width, height, net_width, net_height;
     struct stats stats;
     const char *precision;
+    const char *confidence; /* relative to the folder of confidence maps; NULL without --confidence */
+    uint64_t confidence_bytes;
+    fathom_trust trust;
     double decode, network, encode, write; /* seconds; encode includes the statistics */
 };
 
@@ -48,7 +51,7 @@ struct record_read {
     char *input, *output; /* owned */
     char *model, *checkpoint, *weights, *options; /* owned; NULL when the line has none */
     struct record_file file;
-    uint64_t output_bytes;
+    uint64_t output_bytes, confidence_bytes; /* the latter 0: the line tells of none */
     bool ok; /* its status is "ok" */
 };
 

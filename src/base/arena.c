@@ -1,12 +1,27 @@
 /* SPDX-License-Identifier: MIT */
+#define _DEFAULT_SOURCE /* madvise */
 #include "base/arena.h"
 
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 void fm_arena_init_counting(struct fm_arena *arena)
 {
     *arena = (struct fm_arena){.capacity = SIZE_MAX, .counting = true};
+}
+
+/* Large pages where the system has them on request: packed weights stream through tens of megabytes, and
+ * the look-up of small pages takes 4 % of the time of wide models. A wish: no failure is one. */
+static void ask_for_large_pages(const struct fm_arena *arena)
+{
+#ifdef MADV_HUGEPAGE
+    const uintptr_t page = (uintptr_t)2 << 20, start = ((uintptr_t)arena->base + page - 1) / page * page;
+    const uintptr_t end = ((uintptr_t)arena->base + arena->capacity) / page * page;
+    if (arena->base && end > start) madvise((void *)start, end - start, MADV_HUGEPAGE);
+#else
+    (void)arena;
+#endif
 }
 
 fathom_status fm_arena_init(struct fm_arena *arena, size_t capacity, fathom_error *err)
@@ -14,6 +29,7 @@ fathom_status fm_arena_init(struct fm_arena *arena, size_t capacity, fathom_erro
     *arena = (struct fm_arena){.capacity = capacity};
     arena->base = aligned_alloc(FM_ALIGN, (capacity + FM_ALIGN - 1) / FM_ALIGN * FM_ALIGN);
     if (!arena->base && capacity) return fm_fail_memory(err, capacity, "the session");
+    ask_for_large_pages(arena);
     return FATHOM_OK;
 }
 

@@ -30,15 +30,36 @@ static void metric_codes(fathom_encoding *e, double high)
     e->offset = 0;
 }
 
+/* 1/256 of a pixel, as KITTI has it, or the first of 1/128, 1/64, ... with which the largest fits. */
+static void disparity_codes(fathom_encoding *e, double high)
+{
+    e->scale = 1.0 / 256;
+    while (rint(high / e->scale) > LAST_CODE) e->scale *= 2;
+    e->offset = 0;
+}
+
+/* 0 to 1 over all codes, whatever the map has of it. */
+static void confidence_codes(fathom_encoding *e)
+{
+    e->scale = 1.0 / (LAST_CODE - FIRST_CODE);
+    e->offset = -e->scale * FIRST_CODE;
+}
+
 void fm_choose_codes(const fathom_map *map, fathom_encoding *encoding)
 {
     size_t n = (size_t)map->width * (size_t)map->height;
-    float low = map->values[0], high = low;
-    for (size_t i = 1; i < n; i++) {
-        low = map->values[i] < low ? map->values[i] : low;
-        high = map->values[i] > high ? map->values[i] : high;
+    float low = NAN, high = NAN;
+    for (size_t i = 0; i < n; i++) {
+        if (isinf(map->values[i])) continue;
+        low = fminf(map->values[i], low); /* of two, the one that is a number */
+        high = fmaxf(map->values[i], high);
     }
-    if (map->kind == FATHOM_KIND_METRIC)
+    if (isnan(low)) low = high = 0; /* no value at all */
+    if (map->kind == FATHOM_KIND_DISPARITY)
+        disparity_codes(encoding, (double)high);
+    else if (map->kind == FATHOM_KIND_CONFIDENCE)
+        confidence_codes(encoding);
+    else if (map->kind == FATHOM_KIND_METRIC)
         metric_codes(encoding, (double)high);
     else
         relative_codes(encoding, (double)low, (double)high);
@@ -48,6 +69,7 @@ void fm_choose_codes(const fathom_map *map, fathom_encoding *encoding)
 uint16_t fm_code_of(const fathom_encoding *e, float value)
 {
     double code = rint(((double)value - e->offset) / e->scale);
+    if (!isfinite(code)) return 0; /* no value, or infinitely far */
     return (uint16_t)(code < FIRST_CODE ? FIRST_CODE : code > LAST_CODE ? LAST_CODE : code);
 }
 

@@ -67,7 +67,10 @@ fathom_status fm_decode_npz(const char *name, const unsigned char *bytes, size_t
 fathom_status fm_map_alloc(fathom_map *map, const char *name, int64_t width, int64_t height,
                            fathom_error *err);
 
-/* "m", "relative", or "" for a map of unknown kind. */
+/* The name of a kind in files: "metric", "relative_inverse", "disparity"; NULL for an unknown one. */
+const char *fm_kind_name(fathom_kind kind);
+
+/* "m", "relative", "px", or "" for a map of unknown kind. */
 const char *fm_unit(fathom_kind kind);
 
 /* ---- what a file says about its values ------------------------------------------------------- */

@@ -50,9 +50,8 @@ void fm_text_add(struct fm_texts *texts, const char *key, const char *format, ..
 
 void fm_text_add_origin(struct fm_texts *texts, const fathom_map *map)
 {
-    int metric = map->kind == FATHOM_KIND_METRIC;
     fm_text_add(texts, "Software", "fathom %s", fathom_version());
-    fm_text_add(texts, "fathom:kind", "%s", metric ? "metric" : "relative_inverse");
+    fm_text_add(texts, "fathom:kind", "%s", fm_kind_name(map->kind));
     fm_text_add(texts, "fathom:model", "%s", map->model);
     fm_text_add(texts, "fathom:checkpoint_sha256", "%s", map->checkpoint_sha256);
     fm_text_add(texts, "fathom:input_size", "%dx%d", map->width, map->height);
@@ -60,13 +59,27 @@ void fm_text_add_origin(struct fm_texts *texts, const fathom_map *map)
         fm_text_add(texts, "fathom:network_size", "%dx%d", map->net_width, map->net_height);
 }
 
+/* What a kind says of itself in the file. */
+static const char *description(fathom_kind kind)
+{
+    return kind == FATHOM_KIND_METRIC      ? "Depth map: metres along the optical axis, larger is farther"
+           : kind == FATHOM_KIND_DISPARITY ? "Disparity map: pixels between a stereo pair's pictures, larger is nearer"
+           : kind == FATHOM_KIND_CONFIDENCE ? "Confidence map: probability that a depth is right, larger is surer"
+                                            : "Relative inverse depth map: larger is nearer, not metres";
+}
+
+static const char *formula(fathom_kind kind)
+{
+    return kind == FATHOM_KIND_METRIC      ? "in metres; larger is farther"
+           : kind == FATHOM_KIND_DISPARITY ? "in pixels; larger is nearer; depth = focal * baseline / (value + doffs)"
+           : kind == FATHOM_KIND_CONFIDENCE ? "a probability; larger is surer"
+                                            : "unitless; larger is nearer; not metres";
+}
+
 void fm_text_add_meaning(struct fm_texts *texts, const fathom_map *map, const fathom_encoding *encoding)
 {
     char number[32];
-    int metric = map->kind == FATHOM_KIND_METRIC;
-    fm_text_add(texts, "Description", "%s",
-                metric ? "Depth map: metres along the optical axis, larger is farther"
-                       : "Relative inverse depth map: larger is nearer, not metres");
+    fm_text_add(texts, "Description", "%s", description(map->kind));
     fm_text_add_origin(texts, map);
     fm_text_add(texts, "fathom:unit", "%s", encoding->unit);
     fm_format_number(number, sizeof number, encoding->scale);
@@ -76,7 +89,7 @@ void fm_text_add_meaning(struct fm_texts *texts, const fathom_map *map, const fa
     fm_text_add(texts, "fathom:first_code", "%d", encoding->first_code);
     if (encoding->first_code > 0)
         fm_text_add(texts, "fathom:formula", "value = offset + scale * code for code >= first_code, %s",
-                    metric ? "in metres; larger is farther" : "unitless; larger is nearer; not metres");
+                    formula(map->kind));
 }
 
 /* ---- reading ---- */
@@ -92,8 +105,8 @@ int fm_read_meaning(fm_find_fn find, const void *file, fathom_map *map, fathom_e
     char text[FM_TEXT];
     double first_code = 0;
     if (!find(file, "fathom:kind", text)) return 0;
-    if (strcmp(text, "metric") == 0) map->kind = FATHOM_KIND_METRIC;
-    if (strcmp(text, "relative_inverse") == 0) map->kind = FATHOM_KIND_RELATIVE_INVERSE;
+    for (fathom_kind k = FATHOM_KIND_RELATIVE_INVERSE; k <= FATHOM_KIND_CONFIDENCE; k++)
+        if (strcmp(text, fm_kind_name(k)) == 0) map->kind = k;
     if (!map->kind || !find_number(find, file, "fathom:scale", &encoding->scale) ||
         !find_number(find, file, "fathom:offset", &encoding->offset) ||
         !find_number(find, file, "fathom:first_code", &first_code) || first_code < 0 || first_code > 65535)

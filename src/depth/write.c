@@ -53,9 +53,11 @@ static fathom_status check_map(const fathom_map *map, fathom_format format, fath
         return fm_fail(err, FATHOM_E_ARGUMENT,
                        "the map does not say whether it is relative or metric, which a PNG or "
                        "TIFF must: set its kind, or write .pfm or .npy");
+    /* Masked edges and sky, and what a stereo pair does not show, are NaN; sky may be infinitely far. */
+    const int sky = map->kind == FATHOM_KIND_METRIC;
     size_t n = (size_t)map->width * (size_t)map->height;
     for (size_t i = 0; i < n; i++)
-        if (!isfinite(map->values[i]))
+        if (isinf(map->values[i]) && !(sky && map->values[i] > 0))
             return fm_fail(err, FATHOM_E_NUMERIC,
                            "the map holds %g at column %zu, row %zu, where a finite value was "
                            "expected: it was not written",
@@ -216,5 +218,31 @@ fathom_status fathom_map_write(const fathom_map *map, const char *path,
     fathom_status status = write_file(path, &out, err);
     free(out.data);
     if (!status && encoding) *encoding = used;
+    return status;
+}
+
+struct mask {
+    const uint8_t *values;
+    size_t width;
+};
+
+static void fill_mask_row(const void *user, int y, unsigned char *row)
+{
+    const struct mask *mask = user;
+    memcpy(row, mask->values + (size_t)y * mask->width, mask->width);
+}
+
+fathom_status fathom_mask_write(const uint8_t *mask, int width, int height, const char *path,
+                                fathom_error *err)
+{
+    if (!mask || !path || width < 1 || height < 1)
+        return fm_fail(err, FATHOM_E_ARGUMENT, "fathom_mask_write: a mask and a file name were expected");
+    const struct mask user = {mask, (size_t)width};
+    const struct fm_png png = {.width = width, .height = height, .bits = 8, .channels = 1,
+                               .row = fill_mask_row, .user = &user};
+    struct fm_bytes out = {0};
+    fathom_status status = fm_png_encode(&png, &out, err);
+    if (!status) status = write_file(path, &out, err);
+    free(out.data);
     return status;
 }

@@ -2,13 +2,13 @@
  * Matrix products: pack the weights into panels, then tiles in parallel. The other way is OpenBLAS,
  * for comparison and for machines that our kernels do not know. */
 #include "ops/blas.h"
-#include "ops/ops.h"
+#include "ops/packs.h"
 
 #include <string.h>
 
 /* ---- packing ---------------------------------------------------------------------------------
- * Panels are packed anew for each product: 2 % of its time at 1370 rows, and the weights stay where
- * they are, mapped and shared, in the file's type. */
+ * Panels are packed anew for each product of many rows: 2 % of its time at 1370 rows, and the weights stay
+ * where they are, mapped and shared, in the file's type. Those of products of few rows are kept (packs.h). */
 
 size_t fm_packed_size(const struct fm_kernels *k, int out, int in)
 {
@@ -55,6 +55,8 @@ void fm_pack_words(const struct fm_kernels *k, uint32_t *panel, const void *rows
 
 /* ---- our kernels ------------------------------------------------------------------------------ */
 
+enum { LARGE_BLOCK = 32 * FM_TILE_ROWS, SMALL_BLOCK = 8 * FM_TILE_ROWS }; /* rows of A in a task */
+
 struct tiles {
     const struct fm_product *p;
     const struct fm_kernels *k;
@@ -100,15 +102,20 @@ static void run_tiles(struct fm_context *context, const struct fm_product *p)
 {
     const struct fm_weights *w = p->weights;
     size_t mark = fm_arena_mark(context->arena);
-    float *packed = fm_arena_alloc(context->arena, fm_packed_size(context->kernels, w->out, w->in),
-                                   sizeof(float));
+    const size_t size = fm_packed_size(context->kernels, w->out, w->in);
+    const bool keep = p->m <= FM_KEEP_ROWS;
+    bool ready = false;
+    float *packed = keep ? fm_pack_get(context, w, size * sizeof(float), &ready)
+                         : fm_arena_alloc(context->arena, size, sizeof(float));
     if (!context->dry) {
-        fm_pack(context, w, packed);
-        /* a block of A and a panel of B together stay within a megabyte of L2 */
+        if (!ready) fm_pack(context, w, packed);
+        if (keep) fm_pack_done(context, w, size * sizeof(float));
+        /* all of B passes by for each block of A: the larger, the better, as long as all threads have work */
         struct tiles t = {
-            .p = p, .k = context->kernels, .packed = packed, .block = w->in > 1024 ? 48 : 96,
+            .p = p, .k = context->kernels, .packed = packed, .block = LARGE_BLOCK,
             .panels = (w->out + context->kernels->panel - 1) / context->kernels->panel,
         };
+        if ((p->m + t.block - 1) / t.block * t.panels < 8 * context->threads) t.block = SMALL_BLOCK;
         size_t blocks = (size_t)((p->m + t.block - 1) / t.block);
         fm_parallel_for(context, blocks * (size_t)t.panels, tile_task, &t);
     }

@@ -132,7 +132,8 @@ Test(write, encode_needs_format_and_finite_values)
         cr_assert(fathom_map_encode(&map, &opt, &bytes, &size, &encoding, NULL) == FATHOM_OK);
         cr_assert(encoding.format == format && strcmp(encoding.unit, "m") == 0);
         free(bytes);
-        map.values[4] = format % 2 ? NAN : INFINITY;
+        map.values[4] = format % 2 ? -INFINITY : INFINITY;
+        map.kind = FATHOM_KIND_RELATIVE_INVERSE;
         cr_assert(fathom_map_encode(&map, &opt, &bytes, &size, NULL, &err) == FATHOM_E_NUMERIC);
         cr_assert(strstr(err.message, "column 1, row 1"), "%s", err.message);
         map.values[4] = 1.5f;

@@ -278,8 +278,8 @@ def truths():
     yield "two.npz", b"\x08" + zipped((b"a.npy", 0, depth), (b"b.npy", 8, half))
     yield "no_key.npz", b"\0" + zipped((b"a.npy", 0, depth), (b"b.npy", 8, half))
     yield "text.npz", b"\0" + zipped((b"a.txt", 0, b"hello"))
-    yield "ramp.npy", b"\0" + npy("<f4", "(16, 16)", struct.pack("<256f", *(
-        1 / (0.1 + 0.2 * (i % 37) / 7) * (1 + 0.1 * (i % 16) / 16) for i in range(256))))
+    yield "ramp.npy", b"\0" + npy("<f4", "(8, 8)", struct.pack("<64f", *(
+        1 / (0.1 + 0.2 * (i % 37) / 7) * (1 + 0.1 * (i % 8) / 8) for i in range(64))))
 
 
 def exifs():
@@ -375,10 +375,37 @@ def outside(whole):
     yield "tensor", patched((entry + 128, 1 << 40))
 
 
+def matrix(name, data):
+    return f"{name}: !!opencv-matrix\n   rows: 3\n   cols: 3\n   dt: d\n   data: [ {data} ]\n"
+
+
+def calibrations():
+    one, k = "1., 0., 0., 0., 1., 0., 0., 0., 1.", "520., 0., 330.5, 0., 525., 236.25, 0., 0., 1."
+    cameras = "%YAML:1.0\n" + "".join(matrix(f"M{i}", k) + matrix(f"D{i}", "-0.28, 9e-2, 0, 0, -.012") for i in (1, 2))
+    pose = matrix("R", one) + matrix("T", "-0.12,\n 0.001, 0.002")
+    ros = ("image_width: 640\nimage_height: 480\ncamera_matrix:\n  data: [" + k + "]\ndistortion_model: plumb_bob\n"
+           "distortion_coefficients:\n  data: [-0.3, 0.1, 0, 0, 0]\nrectification_matrix:\n  data: [" + one + "]\n"
+           "projection_matrix:\n  data: [400, 0, 310, %s, 0, 400, 240, 0, 0, 0, 1, 0]\n")
+    xml = "".join(f"<{name} type_id=\"opencv-matrix\"><rows>3</rows><cols>3</cols><dt>d</dt><data>{data}</data></{name}>\n"
+                  for name, data in (("K1", k), ("K2", k), ("R", one), ("T", "-0.1 0 0")))
+    yield "middlebury", (b"cam0=[994.978 0 311.193; 0 994.978 254.877; 0 0 1]\n"
+                         b"cam1=[994.978 0 342.279; 0 994.978 254.877; 0 0 1]\n"
+                         b"doffs=31.086\nbaseline=193.001\nwidth=741\nheight=497\nndisp=70\n")
+    yield "kitti", (b"calib_time: 09-Jan-2012 13:57:47\nP_rect_02: 721.5 0 609.5 44.85 0 721.5 172.8 .2 0 0 1 2e-3\n"
+                    b"P_rect_03: 721.5 0 609.5 -339.5 0 721.5 172.8 2.2 0 0 1 2e-3\n")
+    yield "opencv.yml", (cameras + pose).encode()
+    yield "opencv-two", (cameras + "\0" + pose).encode()
+    yield "opencv.xml", ("<?xml version=\"1.0\"?>\n<opencv_storage>\n" + xml + "</opencv_storage>\n").encode()
+    yield "ros", (ros % "0" + "\0" + ros % "-36.0").encode()
+    yield "numbers", b"cam0=[1e999 -e 1e-999 .. +. 0x1; 9 9 9 9 9 9 9 9 9 9 9 9 9 9 9 9 9 9\nQ: - 1\n- 2\n- nan"
+    yield "unended", b"camera_matrix:\n data: [1, 2, 3\n 4"
+
+
 def main():
     top = sys.argv[1] if len(sys.argv) > 1 else os.path.join(HERE, "corpus")
     for target, files in (("image", pictures()), ("map", maps()), ("truth", truths()), ("exif", exifs()),
                           ("config", configs()), ("manifest", manifests()), ("list", lists()),
+                          ("calibration", calibrations()),
                           ("arguments", arguments())):
         os.makedirs(os.path.join(top, target), exist_ok=True)
         for name, data in files:

@@ -8,7 +8,7 @@
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
-#define UNROLL _Pragma("GCC unroll 16")
+#define UNROLL _Pragma("GCC unroll 32")
 #endif
 
 #include "kernels/simd/gemm.h"
@@ -20,6 +20,8 @@
 #include "kernels/simd/rows.h"
 #include "kernels/simd/channels.h"
 #include "kernels/simd/winograd.h"
+#include "kernels/simd/depthwise.h"
+#include "kernels/simd/stereo.h"
 #include "kernels/simd/peak.h"
 
 #define PASTE_(a, b) a##b
