@@ -224,6 +224,95 @@ static void winograd_output(struct bench *b)
     REPEAT b->k->winograd_output(&out, b->x, 2 * PIXELS, PIXELS);
 }
 
+/* A row of 32 pixels, 3x3. */
+static void depthwise(struct bench *b)
+{
+    enum { CHANNELS = 32 };
+    const float *rows[3] = {b->x, b->x, b->x};
+    const struct fm_depthwise d = {
+        .rows = rows, .zeros = b->z, .w = 32, .channels = CHANNELS, .kernel = 3, .stride = 1, .left = 1,
+        .weights = b->z, .bias = b->z, .act = FM_ACT_RELU6, .y = b->y, .n = 32,
+    };
+    products(b, FM_UNIT_F32, 2.0 * 9 * 32 * CHANNELS);
+    REPEAT b->k->depthwise(&d);
+}
+
+/* Stereo's: bytes of operands and results, of 64 pixels at 128 disparities. */
+enum { DISPARITIES = 128, CELLS = PIXELS * DISPARITIES };
+
+static void census(struct bench *b)
+{
+    const uint8_t *grey[7], *from = (const uint8_t *)b->x;
+    uint8_t *bits[8];
+    for (int j = 0; j < 7; j++) grey[j] = from + j * (MANY + 8) + 4;
+    for (int k = 0; k < 8; k++) bits[k] = (uint8_t *)b->y + k * MANY;
+    bytes(b, 15.0 * MANY);
+    REPEAT b->k->census(bits, grey, MANY);
+}
+
+static void match_cost(struct bench *b)
+{
+    struct fm_match m = {.width = PIXELS, .disparities = DISPARITIES};
+    const uint8_t *from = (const uint8_t *)b->x;
+    for (int k = 0; k < 8; k++) {
+        m.bits[k] = from + k * PIXELS;
+        m.mirrored_bits[k] = from + 1024 + k * (PIXELS + DISPARITIES);
+    }
+    for (int c = 0; c < 3; c++) {
+        m.color[c] = m.bits[c];
+        m.mirrored_color[c] = m.mirrored_bits[c];
+    }
+    bytes(b, CELLS + 11.0 * (2 * PIXELS + DISPARITIES));
+    REPEAT b->k->match_cost((uint8_t *)b->y, &m, 0, PIXELS);
+}
+
+static void blend5(struct bench *b)
+{
+    static const uint8_t weight[5] = {8, 16, 16, 16, 8};
+    const uint8_t *from[5];
+    for (int j = 0; j < 5; j++) from[j] = (const uint8_t *)b->x + j * DISPARITIES;
+    bytes(b, 6.0 * DISPARITIES);
+    REPEAT b->k->blend5((uint8_t *)b->y, from, weight, DISPARITIES);
+}
+
+static void sgm_paths(struct bench *b)
+{
+    static const uint8_t p2[256], zeros[FM_SGM_STRIDE(DISPARITIES) + FM_SGM_PAD];
+    const size_t stride = FM_SGM_STRIDE(DISPARITIES), row = PIXELS * stride;
+    uint8_t *from = (uint8_t *)b->x + FM_SGM_PAD, *to = (uint8_t *)b->y + FM_SGM_PAD;
+    struct fm_sgm s = {.width = PIXELS, .disparities = DISPARITIES, .step = 1, .p1 = 10, .p2 = p2,
+                       .cost = (const uint8_t *)b->z, .grey = from, .grey_before = from, .zeros = zeros + FM_SGM_PAD,
+                       .along = to + 3 * row, .least_along = to + 4 * row};
+    for (size_t k = 0; k < 3; k++) {
+        s.before[k] = from + k * row;
+        s.least_before[k] = from + 3 * row + k * PIXELS;
+        s.path[k] = to + k * row;
+        s.least[k] = to + 4 * row + PIXELS * (k + 1);
+    }
+    bytes(b, (1 + 2 * 4 + 2.0) * CELLS);
+    REPEAT b->k->sgm_paths(&s, 0, PIXELS, NULL, b->y16);
+}
+
+static void least_u16(struct bench *b)
+{
+    bytes(b, 2.0 * DISPARITIES);
+    REPEAT b->y[0] += (float)b->k->least_u16(b->x16, DISPARITIES);
+}
+
+static void keep_least_u16(struct bench *b)
+{
+    bytes(b, 5 * 2.0 * DISPARITIES);
+    REPEAT b->k->keep_least_u16(b->y16, b->y16 + DISPARITIES, b->x16, DISPARITIES);
+}
+
+static void median9(struct bench *b)
+{
+    const float *from[9];
+    for (int k = 0; k < 9; k++) from[k] = b->x + k * MANY;
+    bytes(b, 10.0 * MANY * sizeof(float));
+    REPEAT b->k->median9(b->y, from, MANY);
+}
+
 static void peak_f32(struct bench *b)
 {
     float y[FM_PEAK_BF16_CHAINS] = {0};
@@ -261,7 +350,8 @@ static const struct {
     CASE(pack_kn), CASE(pack_pairs), CASE(to_bf16), CASE(from_bf16), CASE(quantize), CASE(layernorm), CASE(softmax), CASE(softmax_bf16), CASE(gelu), CASE(silu_mul),
     CASE(sigmoid), CASE(relu), CASE(add_relu), CASE(lerp), CASE(lerp_columns), CASE(dot_rows),
     CASE(channel_sums), CASE(channel_affine),
-    CASE(winograd_weights), CASE(winograd_input), CASE(winograd_input_bf16), CASE(winograd_output), CASE(peak_f32), CASE(peak_bf16), CASE(peak_int8),
+    CASE(winograd_weights), CASE(winograd_input), CASE(winograd_input_bf16), CASE(winograd_output), CASE(depthwise), CASE(census), CASE(match_cost), CASE(blend5), CASE(sgm_paths),
+    CASE(least_u16), CASE(keep_least_u16), CASE(median9), CASE(peak_f32), CASE(peak_bf16), CASE(peak_int8),
     CASE(read_sum),
 };
 

@@ -18,6 +18,9 @@
  *     fathom_image_free(&image);
  *     fathom_model_close(&model);
  *
+ * fathom_stereo.h (pairs of pictures) and fathom_measure.h (scale, ground truth) come with it.
+ * tools/examples/pool.c is the same for many pictures: threads over one model, and Ctrl-C.
+ *
  * Rules that hold everywhere
  *   - A function that can fail returns a status, 0 for success, and writes one sentence to *err
  *     (what was found, what was expected, the way out). `err` may be NULL.
@@ -67,6 +70,7 @@ typedef enum fathom_status {
     FATHOM_E_MEMORY = 40,    /* out of memory */
     FATHOM_E_IMAGE = 50,     /* a picture could not be decoded */
     FATHOM_E_TOO_LARGE = 51, /* a size is over its limit */
+    FATHOM_E_PAIR = 52,      /* two pictures that are no stereo pair */
     FATHOM_E_CANCELLED = 80  /* fathom_session_cancel ended the run */
 } fathom_status;
 
@@ -88,14 +92,17 @@ typedef enum fathom_kind {
     FATHOM_KIND_METRIC = 2,
     /* Of a rectified stereo pair: by how many pixels a point lies further left in the right picture than
      * in the left one. Larger is nearer; depth = focal * baseline / (disparity + doffs). */
-    FATHOM_KIND_DISPARITY = 3
+    FATHOM_KIND_DISPARITY = 3,
+    /* How far a depth map is to be trusted, 0 to 1: see fathom_session_confidence. Larger is surer. */
+    FATHOM_KIND_CONFIDENCE = 4
 } fathom_kind;
 
 /* A depth map and all that is needed to read its numbers. `values` is row-major, no padding. */
 typedef struct fathom_map {
     int width, height;
     float *values;             /* owned, width * height; finite, but for NaN = "no value" in a map
-                                * that was read from a PNG */
+                                * that was read from a PNG, is of a stereo pair, or has masked edges
+                                * or sky; infinity for sky where that was asked for */
     fathom_kind kind;
     int net_width, net_height; /* what the network saw, pixels; 0 when unknown */
     char model[96];            /* model.name of the weights file, "" when unknown */
@@ -171,6 +178,10 @@ typedef enum fathom_decoder {
 /* "libjpeg-turbo 2.1.5"; NULL when this build does not have the decoder. */
 FATHOM_API const char *fathom_decoder_version(fathom_decoder decoder);
 
+/* Who reads "JPEG", "PNG", "BMP", "GIF", "TGA", "PNM", "TIFF" or "WebP" in this build, such as
+ * "libtiff 4.5.0"; NULL: nobody does, and such a file is an error. TIFF is also written then. */
+FATHOM_API const char *fathom_reader_version(const char *format);
+
 typedef struct fathom_image_options {
     uint64_t max_pixels;   /* refuse larger pictures before decoding; default 268435456 */
     uint8_t background[3]; /* transparent pixels are composited on this; default black */
@@ -181,7 +192,9 @@ typedef struct fathom_image_options {
     int enough;
 } fathom_image_options;
 
-/* Reads JPEG, PNG, BMP, TGA, PNM or the first frame of a GIF. 16-bit pictures are rounded to 8. */
+/* Reads JPEG, PNG, BMP, TGA, PNM or the first frame of a GIF; TIFF and WebP where this build has the
+ * libraries: the first picture of a TIFF, grey, palette or RGB, and WebPs that are not animated. 16-bit
+ * pictures are rounded to 8. */
 FATHOM_API fathom_status fathom_image_load(fathom_image *image, const char *path,
                                            const fathom_image_options *opt, fathom_error *err);
 
@@ -233,6 +246,21 @@ typedef enum fathom_precision { /* of the encoder's matrix products; but for bf1
     FATHOM_PRECISION_INT8 = 2
 } fathom_precision;
 
+/* What becomes of the rim between foreground and background: where disparities within two network pixels
+ * differ by more than a tenth of the map's range. The network smears two depths there into one. */
+typedef enum fathom_edges {
+    FATHOM_EDGES_KEEP = 0,
+    FATHOM_EDGES_MASK,   /* NaN */
+    FATHOM_EDGES_SHARPEN /* snapped to the edges of the picture */
+} fathom_edges;
+
+/* What becomes of sky: what looks like it, and has a disparity near zero. */
+typedef enum fathom_sky {
+    FATHOM_SKY_KEEP = 0,
+    FATHOM_SKY_MASK,    /* NaN */
+    FATHOM_SKY_INFINITE /* infinity; of metric models only, else FATHOM_E_UNITS */
+} fathom_sky;
+
 typedef struct fathom_session_options {
     int threads;   /* default: the cores this process may run on */
     int size;      /* network pixels on the shorter side; default: the model's input_size */
@@ -241,12 +269,18 @@ typedef struct fathom_session_options {
     fathom_stage_fn on_stage; /* called at the end of each stage, on the calling thread */
     void *user;
     int profile;   /* 1: keep time, arithmetic and bytes of each part of a run */
+    /* 1: for fathom_session_confidence. A run is then three of the network, in 2.2 to 2.3 times the time:
+     * of the picture, of its mirror image, and at half the size. on_stage sees the first. */
+    int confidence;
+    int inspect;   /* 1: look for sky, and for outdoors: for fathom_session_trust */
+    fathom_edges edges;
+    fathom_sky sky;
 } fathom_session_options;
 
 typedef struct fathom_session_info {
     int net_width, net_height; /* network input, from the model's size rule */
     int threads;
-    const char *cpu;           /* "scalar", "avx2", "avx512", "avx512bf16" */
+    const char *cpu;           /* "scalar", "avx2", "avx512", "avx512bf16", "avx512amx" */
     fathom_precision precision; /* in use: F32 where the CPU lacks what was asked for */
     size_t planned_bytes;      /* the session's one allocation: all the memory that runs use */
     size_t used_bytes;         /* high-water mark of the runs so far; equals planned after one */
@@ -287,6 +321,39 @@ FATHOM_API fathom_status fathom_session_run_tensor(fathom_session *session, cons
  * with it: the one after it runs. */
 FATHOM_API void fathom_session_cancel(fathom_session *session);
 
+/* ---- trust --------------------------------------------------------------------------------- */
+
+/* The confidence of the last run's map, of the same size, kind FATHOM_KIND_CONFIDENCE: for each pixel the
+ * estimated probability that its depth is within 10 % of the true one after scale and shift of inverse depth
+ * are fitted to the truth. From the agreement of three runs, the map's curvature, nearness, texture and
+ * clipping; weights/trust/README.md says how it was fitted, on how little, and how well it holds. The session
+ * needs the option `confidence`. map->values as in fathom_session_run. */
+FATHOM_API fathom_status fathom_session_confidence(fathom_session *session, fathom_map *map,
+                                                   fathom_error *err);
+
+typedef enum fathom_warning { /* bits */
+    FATHOM_WARNING_OUTDOORS = 1,  /* an indoor metric model, and a picture that looks like outdoors */
+    FATHOM_WARNING_INDOORS = 2,   /* the reverse */
+    FATHOM_WARNING_REFLECTIVE = 4 /* much that is smooth, but whose depth the mirror image contradicts:
+                                   * glass, mirrors, water. Needs `confidence` */
+} fathom_warning;
+
+typedef struct fathom_trust { /* shares are of the picture, 0 to 1; NaN where the options left it out */
+    double sky;           /* `inspect` or `sky`: share that looks like sky and is far */
+    double outdoors;      /* `inspect` or `sky`: how much it looks like outdoors, 0 to 1 */
+    double reflective;    /* `confidence`: share that is smooth and contradicted */
+    double without_value; /* share that edges and sky left without a finite value */
+    unsigned warnings;    /* fathom_warning bits; of the first two only metric models have any. Their error
+                           * rates are in weights/trust/README.md */
+} fathom_trust;
+
+/* What the last run says of itself. */
+FATHOM_API fathom_status fathom_session_trust(const fathom_session *session, fathom_trust *trust,
+                                              fathom_error *err);
+
+/* One warning as a clause whose subject is the picture; NULL for no such warning. */
+FATHOM_API const char *fathom_warning_text(fathom_warning warning);
+
 /* A part of a run, of a session with the option `profile`. */
 typedef struct fathom_part {
     const char *name; /* borrowed from the session, until its next run */
@@ -299,7 +366,9 @@ typedef struct fathom_part {
 /* The i-th part of the last run, in order:
  *     preprocess, stem.S (of a model that has one), embed,
  *     block.I.qkv, block.I.attention, block.I.projection, block.I.mlp, tap.K after tapped blocks,
- *     reassemble.K, rn.K, fusion.K from coarse to fine, head.conv1, head, postprocess;
+ *     reassemble.K, rn.K, fusion.K from coarse to fine, head.conv1, head, postprocess,
+ *     inspect, all from embed to head of the half-sized and the mirrored picture, confidence, treat,
+ *         where the options ask for them;
  * norms belong to the part that follows. fathom_session_run_tensor has no first and last one.
  * FATHOM_E_ARGUMENT past the end, before the first run, and without the option. */
 FATHOM_API fathom_status fathom_session_part(const fathom_session *session, size_t i,
@@ -329,30 +398,35 @@ FATHOM_API fathom_status fathom_machine_measure(int threads, fathom_machine *mac
 /* ---- depth maps ---------------------------------------------------------------------------- */
 
 typedef enum fathom_format {
-    FATHOM_FORMAT_AUTO = 0, /* by the extension: .png .pfm .npy */
+    FATHOM_FORMAT_AUTO = 0, /* by the extension: .png .pfm .npy .tiff .tif */
     FATHOM_FORMAT_PNG16,    /* 16-bit grey + text chunks that say how to read it */
     FATHOM_FORMAT_PFM,      /* float32, raw values, bottom row first */
     FATHOM_FORMAT_NPY,      /* float32, raw values */
-    FATHOM_FORMAT_COLOR     /* 8-bit RGB PNG for looking, near is warm */
+    FATHOM_FORMAT_COLOR,    /* 8-bit RGB PNG for looking, near is warm */
+    FATHOM_FORMAT_TIFF,     /* float32, raw values + a description that says what they are */
+    FATHOM_FORMAT_TIFF16    /* 16-bit grey, deflated + a description that says how to read it */
 } fathom_format;
 
 typedef struct fathom_write_options {
     fathom_format format;
     int reverse_color; /* FATHOM_FORMAT_COLOR: near is cold */
-    int png_level;     /* 1 (fast) to 9 (small); 0: the default, 1; -1: PNGs are not compressed */
+    int png_level;     /* of PNG and TIFF16: 1 (fast) to 9 (small); 0: the default, 1; -1: none */
 } fathom_write_options;
 
 /* How integer codes stand for values: value = offset + scale * code. Codes below first_code are
- * "no value". Filled by the encoder for PNG16; scale 1, offset 0 for float formats;
+ * "no value". Filled by the encoder for PNG16 and TIFF16; scale 1, offset 0 for float formats;
  * scale 0 for FATHOM_FORMAT_COLOR, whose codes are colors. */
 typedef struct fathom_encoding {
     fathom_format format;
     double scale, offset;
     int first_code;
-    char unit[24]; /* "m", or "relative" */
+    char unit[24]; /* "m", "px", "relative" or "probability" */
 } fathom_encoding;
 
-/* Encodes to a new buffer (*bytes, release with free()). `encoding` may be NULL. */
+/* The TIFFs need libtiff in the build: see fathom_reader_version. Their ImageDescription has a line
+ * "fathom:kind=metric" for each of the PNG's text chunks.
+ *
+ * Encodes to a new buffer (*bytes, release with free()). `encoding` may be NULL. */
 FATHOM_API fathom_status fathom_map_encode(const fathom_map *map, const fathom_write_options *opt,
                                            void **bytes, size_t *size, fathom_encoding *encoding,
                                            fathom_error *err);
@@ -363,8 +437,13 @@ FATHOM_API fathom_status fathom_map_write(const fathom_map *map, const char *pat
                                           const fathom_write_options *opt,
                                           fathom_encoding *encoding, fathom_error *err);
 
-/* Reads a map that fathom wrote (PNG16, PFM, NPY) back to values. PFM and NPY carry no kind:
- * `map->kind` is 0 then. `encoding` may be NULL. */
+/* An 8-bit grey PNG of width x height values, such as `filled` of fathom_disparity_fill; written as
+ * fathom_map_write does. */
+FATHOM_API fathom_status fathom_mask_write(const uint8_t *mask, int width, int height,
+                                           const char *path, fathom_error *err);
+
+/* Reads a map that fathom wrote (PNG16, PFM, NPY, TIFF, TIFF16) back to values. PFM, NPY, and float32 TIFFs
+ * of others carry no kind: `map->kind` is 0 then. `encoding` may be NULL. */
 FATHOM_API fathom_status fathom_map_read(fathom_map *map, const char *path,
                                          fathom_encoding *encoding, fathom_error *err);
 
@@ -377,106 +456,11 @@ FATHOM_API fathom_status fathom_map_to_metres(fathom_map *map, double scale, dou
 
 FATHOM_API void fathom_map_free(fathom_map *map);
 
-/* ---- scale: metres for a relative map -------------------------------------------------------- */
-
-/* A pixel of known depth. (0, 0) is the centre of the map's first pixel; metres along the optical axis. */
-typedef struct fathom_point {
-    double x, y, metres;
-} fathom_point;
-
-typedef enum fathom_field { /* a smooth field of scales over the picture, beside the one scale and shift */
-    FATHOM_FIELD_AUTO = 0, /* where it predicts points that it was not fitted to better than they do */
-    FATHOM_FIELD_OFF
-} fathom_field;
-
-typedef struct fathom_align_options {
-    fathom_field field;
-    double max_depth; /* metres: farther than this becomes this; default 100 */
-} fathom_align_options;
-
-/* Errors are relative: |depth of the fit - metres| / metres. NaN: unknown. */
-typedef struct fathom_alignment {
-    double scale, shift;   /* 1 / depth = scale * value + shift, scale > 0 */
-    size_t points;         /* that were used; those of one pixel count as one, their median */
-    size_t outside;        /* not used: outside of the map, without a depth above 0, or where it has no value */
-    size_t agreed;         /* within 10 % of scale and shift */
-    double median_error, mean_error; /* of scale and shift at all points */
-    /* of points that were left out of the fit in turn, without and with a field; NaN for fewer than 20 */
-    double error_without_field, error_with_field;
-    int field;             /* 1: the field is in the map */
-} fathom_alignment;
-
-/* Turns a relative map into metres in place: a robust fit of scale and shift in inverse depth (half of
- * the points may be wrong), and a smooth field of scales over place and value where that pays. The
- * result depends on the points alone, not on their order. FATHOM_E_FIT when they do not determine it
- * (one point, one distance, one value, nearer ones with smaller values), FATHOM_E_UNITS for a map that
- * is not relative; the map is as it was then. `result` may be NULL. */
-FATHOM_API fathom_status fathom_map_align(fathom_map *map, const fathom_point *points, size_t count,
-                                          const fathom_align_options *opt, fathom_alignment *result,
-                                          fathom_error *err);
-
-/* ---- measuring against ground truth ---------------------------------------------------------- */
-
-typedef struct fathom_truth_options {
-    fathom_kind kind;  /* FATHOM_KIND_METRIC (the default) or FATHOM_KIND_DISPARITY */
-    /* How many units of the file make a metre, or a pixel of disparity: 1000 for millimetres (NYU, Kinect),
-     * 256 (KITTI), 5000 (TUM). Needed for PNG; 1 by default for the others. */
-    double units;
-    const char *key;   /* the array of an NPZ that has several; default NULL */
-} fathom_truth_options;
-
-/* Reads ground truth of others: 16-bit PNG, PFM, NPY, NPZ; or a map that fathom wrote, whose kind must be
- * as said. Values that are NaN, infinite or not above 0 are unknown: NaN in the map. */
-FATHOM_API fathom_status fathom_truth_read(fathom_map *truth, const char *path,
-                                           const fathom_truth_options *opt, fathom_error *err);
-
-typedef enum fathom_match { /* how a prediction is put on the scale of the truth before it is measured */
-    FATHOM_MATCH_DEFAULT = 0, /* affine-disparity for relative maps, else none */
-    FATHOM_MATCH_NONE,
-    FATHOM_MATCH_SCALE,            /* times median(truth) / median(prediction), of metric maps */
-    FATHOM_MATCH_AFFINE,           /* least squares scale and shift of depth, of metric maps */
-    FATHOM_MATCH_AFFINE_DISPARITY  /* least squares scale and shift of inverse depth, or against disparity */
-} fathom_match;
-
-typedef enum fathom_crop {
-    FATHOM_CROP_NONE = 0,
-    FATHOM_CROP_EIGEN, /* of 640 x 480 NYU's, columns 41..600 and rows 45..470; else KITTI's fractions */
-    FATHOM_CROP_GARG   /* KITTI: rows .408..992, columns .036..964 of the size */
-} fathom_crop;
-
-typedef struct fathom_measure_options {
-    fathom_match match;
-    fathom_crop crop;
-    double min_depth, max_depth; /* metres; truth outside is not measured, predictions are clamped to it;
-                                  * default 0.001 and 80 */
-    int resize;                  /* 1: a prediction of another size is resampled to the truth's */
-} fathom_measure_options;
-
-/* NaN: undefined, or not of this kind of truth. Sums are over pixels with truth inside crop and range. */
-typedef struct fathom_measures {
-    fathom_kind kind;     /* of the truth */
-    fathom_match match;   /* that was used; never the default */
-    uint64_t known;       /* pixels with truth */
-    uint64_t pixels;      /* of these with a prediction: what is measured */
-    double scale, shift;  /* of the match; 1 and 0 for none */
-    /* of depth d and truth t: mean |d - t| / t, mean (d - t)^2 / t, root mean (d - t)^2, of ln d - ln t,
-     * 100 times the standard deviation of ln d - ln t, mean |log10 d - log10 t|, and the shares of pixels
-     * with max(d / t, t / d) below 1.25, 1.25^2 and 1.25^3 */
-    double abs_rel, sq_rel, rmse, rmse_log, silog, log10, delta[3];
-    double boundary_f1;   /* scale-invariant, mean over thresholds 1.05 to 1.25 (Depth Pro, section 3.3) */
-    double median_ratio;  /* median(truth) / median(prediction) before the match, metric maps */
-    /* of disparity, in pixels: mean |d - t|, and the shares off by more than 1, 2 and 4; then the same
-     * shares where a missing prediction counts as wrong */
-    double epe, bad[3], bad_all[3];
-} fathom_measures;
-
-/* Measures a prediction against the truth. FATHOM_E_UNITS for a match that the kinds do not admit. */
-FATHOM_API fathom_status fathom_map_measure(const fathom_map *prediction, const fathom_map *truth,
-                                            const fathom_measure_options *opt,
-                                            fathom_measures *measures, fathom_error *err);
-
 #ifdef __cplusplus
 }
 #endif
+
+#include <fathom_measure.h>
+#include <fathom_stereo.h>
 
 #endif

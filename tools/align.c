@@ -11,13 +11,17 @@
 #include "json.h"
 #include "message.h"
 #include "outputs.h"
+#include "pair.h"
 #include "points.h"
 #include "stream.h"
+
+static const double most_beyond = 0.1; /* of the map, beyond what the points tell */
 
 struct align_options {
     const char *out, *points, *depth, *depth_scale, *disparity, *key;
     struct arg_list known;
-    struct stereo_rig rig; /* NaN when not given */
+    struct pair_files pair; /* of --stereo; left NULL: not given */
+    fathom_geometry rig;   /* NaN when not given */
     double max_depth;      /* 0: the library's default */
     double units;          /* of --depth and --disparity */
     int format, field, kind;
@@ -26,15 +30,37 @@ struct align_options {
 
 /* ---- arguments ---- */
 
+/* --stereo takes two values, as no other option does: they are taken out before the table is read. */
+static bool take_pair(struct align_options *opt, int *argc, char **argv)
+{
+    for (int i = 0; i < *argc && strcmp(argv[i], "--") != 0; i++) {
+        if (strcmp(argv[i], "--stereo") != 0) continue;
+        if (i + 2 >= *argc || argv[i + 1][0] == '-' || argv[i + 2][0] == '-') {
+            complain("--stereo needs the left and the right picture, as in: --stereo left.png right.png");
+            return false;
+        }
+        opt->pair.left = argv[i + 1];
+        opt->pair.right = argv[i + 2];
+        memmove(argv + i, argv + i + 3, (size_t)(*argc - i - 3) * sizeof *argv);
+        *argc -= 3;
+        break;
+    }
+    return true;
+}
+
 static bool parse(struct align_options *opt, int *argc, char **argv, int *code)
 {
     *opt = (struct align_options){.rig = {NAN, NAN, NAN}};
+    *code = EXIT_ARGUMENT;
+    if (!take_pair(opt, argc, argv)) return false;
     const struct arg table[] = {
         {"out", 'o', ARG_TEXT, &opt->out, 0, 0, NULL},
         {"points", 0, ARG_TEXT, &opt->points, 0, 0, NULL},
         {"depth", 0, ARG_TEXT, &opt->depth, 0, 0, NULL},
         {"depth-scale", 0, ARG_TEXT, &opt->depth_scale, 0, 0, NULL},
         {"disparity", 0, ARG_TEXT, &opt->disparity, 0, 0, NULL},
+        {"calib", 0, ARG_TEXT, &opt->pair.calib, 0, 0, NULL},
+        {"max-disparity", 0, ARG_INT, &opt->pair.max_disparity, 1, 1 << 20, NULL},
         {"focal", 0, ARG_REAL, &opt->rig.focal, 1e-3, 1e6, NULL},
         {"baseline", 0, ARG_REAL, &opt->rig.baseline, 1e-6, 1e6, NULL},
         {"doffs", 0, ARG_REAL, &opt->rig.doffs, -1e6, 1e6, NULL},
@@ -54,28 +80,32 @@ static bool parse(struct align_options *opt, int *argc, char **argv, int *code)
 static bool check_rig(const struct align_options *opt)
 {
     bool focal = !isnan(opt->rig.focal), baseline = !isnan(opt->rig.baseline);
-    if (opt->disparity && (!focal || !baseline)) {
-        complain("--disparity needs --%s too: depth is focal * baseline / (disparity + doffs)",
-                 focal ? "baseline" : "focal");
-        return false;
-    }
-    if (!opt->disparity && (focal || baseline || !isnan(opt->rig.doffs))) {
-        complain("--%s does nothing without --disparity; pass both or neither",
+    bool any = focal || baseline || !isnan(opt->rig.doffs), calib = opt->pair.calib != NULL;
+    if ((opt->disparity || opt->pair.left) && !calib && (!focal || !baseline))
+        complain("--%s needs --%s too%s: depth is focal * baseline / (disparity + doffs)",
+                 opt->disparity ? "disparity" : "stereo", focal ? "baseline" : "focal",
+                 opt->disparity ? "" : ", or --calib FILE");
+    else if (!opt->disparity && !opt->pair.left && any)
+        complain("--%s does nothing without --disparity or --stereo; pass both or neither",
                  focal ? "focal" : baseline ? "baseline" : "doffs");
-        return false;
-    }
-    return true;
+    else if (!opt->pair.left && (calib || opt->pair.max_disparity))
+        complain("--%s does nothing without --stereo; pass both or neither", calib ? "calib" : "max-disparity");
+    else if (calib && any)
+        complain("--calib and --focal, --baseline, --doffs say the same thing; pass one of the two");
+    else
+        return true;
+    return false;
 }
 
 static int check(struct align_options *opt, int argc)
 {
-    int sources = !!opt->points + !!opt->depth + !!opt->disparity + (opt->known.count > 0);
+    int sources = !!opt->points + !!opt->depth + !!opt->disparity + !!opt->pair.left + (opt->known.count > 0);
     if (argc != 1)
         complain("align takes one map, %d were given; as in: fathom align map.png --known 320,240=2.5 "
                  "--known 60,80=4 -o metres.png",
                  argc);
     else if (sources != 1)
-        complain("%s; one of --points, --depth, --disparity and --known was expected",
+        complain("%s; one of --points, --depth, --disparity, --stereo and --known was expected",
                  sources ? "known depths were given in several ways" : "no known depth was given");
     else if (!opt->out)
         complain("no place for the map in metres; pass a file with -o");
@@ -91,13 +121,14 @@ static int check(struct align_options *opt, int argc)
 static fathom_status read_over_map(const struct align_options *opt, const fathom_map *map,
                                    struct points *points, fathom_error *err)
 {
-    const char *path = opt->depth ? opt->depth : opt->disparity;
-    struct stereo_rig rig = opt->rig;
+    const char *path = opt->depth ? opt->depth : opt->disparity ? opt->disparity : opt->pair.left;
+    fathom_geometry rig = opt->rig;
     if (isnan(rig.doffs)) rig.doffs = 0;
     fathom_truth_options how = {.kind = opt->depth ? FATHOM_KIND_METRIC : FATHOM_KIND_DISPARITY,
                                 .units = opt->units, .key = opt->key};
     fathom_map known = {0};
-    fathom_status status = fathom_truth_read(&known, path, &how, err);
+    fathom_status status = opt->pair.left ? pair_match(&opt->pair, &known, &rig, err)
+                                          : fathom_truth_read(&known, path, &how, err);
     if (status == FATHOM_OK)
         status = points_add_map(points, path, &known, opt->depth ? NULL : &rig, map->width, map->height,
                                 err);
@@ -110,7 +141,7 @@ static fathom_status collect(const struct align_options *opt, const fathom_map *
 {
     fathom_status status = FATHOM_OK;
     if (opt->points) return points_read(points, opt->points, err);
-    if (opt->depth || opt->disparity) return read_over_map(opt, map, points, err);
+    if (opt->depth || opt->disparity || opt->pair.left) return read_over_map(opt, map, points, err);
     for (int i = 0; i < opt->known.count && status == FATHOM_OK; i++)
         status = points_add_known(points, opt->known.item[i], err);
     for (size_t i = 0; i < points->count && status == FATHOM_OK; i++) {
@@ -124,6 +155,18 @@ static fathom_status collect(const struct align_options *opt, const fathom_map *
 
 /* ---- the report ---- */
 
+/* What makes the metres doubtful. */
+static void doubt(const fathom_alignment *a)
+{
+    if (2 * a->agreed < a->points)
+        fprintf(stderr, "note: only %zu of %zu points agree within 10 %%: the metres are doubtful\n",
+                a->agreed, a->points);
+    if (a->beyond > most_beyond)
+        fprintf(stderr, "note: %.0f %% of the map comes out nearer than half of the nearest point, or farther "
+                        "than twice the farthest: give more points there\n",
+                100 * a->beyond);
+}
+
 static void print_alignment(FILE *out, const fathom_alignment *a)
 {
     fprintf(out, "  points     %zu, %zu left out (outside of the map, or without a depth or a value)\n",
@@ -132,6 +175,8 @@ static void print_alignment(FILE *out, const fathom_alignment *a)
     fprintf(out, "  agreed     %zu of %zu points within 10 %%\n", a->agreed, a->points);
     fprintf(out, "  residuals  median %.2f %%, mean %.2f %% of the distance\n", 100 * a->median_error,
             100 * a->mean_error);
+    fprintf(out, "  beyond     %.1f %% of the map: nearer or farther than the points by more than twice\n",
+            100 * a->beyond);
     if (isnan(a->error_with_field))
         fprintf(out, "  field      none\n");
     else
@@ -160,6 +205,7 @@ static void write_alignment(FILE *out, const char *input, const char *output, co
     json_boolean(&json, "field", a->field);
     json_real(&json, "left_out_error", a->error_without_field);
     json_real(&json, "left_out_error_with_field", a->error_with_field);
+    json_real(&json, "beyond", a->beyond);
     json_close(&json, '}');
     json_finish(&json);
 }
@@ -178,9 +224,7 @@ static void report(const struct align_options *opt, const char *input, const cha
         fputs("  metres\n", out);
         print_alignment(out, a);
     }
-    if (2 * a->agreed < a->points && !opt->quiet)
-        fprintf(stderr, "note: only %zu of %zu points agree within 10 %%: the metres are doubtful\n",
-                a->agreed, a->points);
+    if (!opt->quiet) doubt(a);
 }
 
 /* ---- the command ---- */
@@ -207,7 +251,10 @@ static fathom_status write_map(const fathom_map *map, const char *path, fathom_f
 /* The file that known depths come from, NULL when they were typed. */
 static const char *source_of(const struct align_options *opt)
 {
-    return opt->points ? opt->points : opt->depth ? opt->depth : opt->disparity;
+    return opt->points      ? opt->points
+           : opt->depth     ? opt->depth
+           : opt->disparity ? opt->disparity
+                            : opt->pair.left;
 }
 
 static int align(const struct align_options *opt, const char *input, const char *path,

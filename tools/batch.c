@@ -21,6 +21,7 @@
 #include "pipeline.h"
 #include "report.h"
 #include "stopper.h"
+#include "weights.h"
 
 static bool is_directory(const char *path)
 {
@@ -52,9 +53,7 @@ static int check(const struct depth_options *opt, char **arguments, int count)
         complain("many pictures need a directory for their depth maps; pass one with -o DIR");
         return EXIT_ARGUMENT;
     }
-    size_t length = strlen(opt->out);
-    const char *end = length > 4 ? opt->out + length - 4 : "";
-    if (!is_directory(opt->out) && (!strcmp(end, ".png") || !strcmp(end, ".pfm") || !strcmp(end, ".npy"))) {
+    if (!is_directory(opt->out) && format_of(opt->out) != FATHOM_FORMAT_AUTO) {
         complain("output \"%s\" is the name of a file, and a directory was expected for the maps of "
                  "%s%s%s; pass -o DIR",
                  opt->out, folder ? "the folder \"" : "many pictures", folder ? folder : "",
@@ -87,6 +86,9 @@ static void describe_options(const struct depth_options *opt, const fathom_model
     if (opt->reverse_color) add(text, size, " reverse-color", 0);
     if (opt->png_level >= 0) add(text, size, " png-level=%.0f", opt->png_level);
     if (opt->turbo) add(text, size, opt->fast_decode ? " decoder=fast" : " decoder=turbo", 0);
+    if (opt->confidence) add(text, size, " confidence", 0);
+    if (opt->edges > 1) add(text, size, opt->edges == 2 ? " edges=mask" : " edges=sharpen", 0);
+    if (opt->sky > 1) add(text, size, opt->sky == 2 ? " sky=mask" : " sky=infinite", 0);
     if (opt->no_exif) add(text, size, " no-exif", 0);
     if (opt->metres) add(text, size, " metres", 0);
     add(text, size, " scale=%.17g", opt->scale);
@@ -145,11 +147,30 @@ static int run_pipeline(struct pipeline *p)
     code = pipeline_run(p);
     if (code == EXIT_FINE && (progress.failed || p->inputs->unreadable)) code = EXIT_SOME_FAILED;
     progress_sum_up(&progress, p->manifest->path, why_stopped(p));
+    if (p->warned && !p->opt->quiet)
+        complain("warning: %zu of the pictures have warnings: see \"warnings\" in %s", p->warned,
+                 p->manifest->path);
     manifest_close(p->manifest);
     stopper_end();
     budget_free(&p->budget);
     pthread_mutex_destroy(&p->feeding);
     pthread_mutex_destroy(&p->reporting);
+    return code;
+}
+
+/* With the folder of maps open; `owner` as in place_open. */
+static int run_in_places(struct pipeline *p, const char *owner)
+{
+    fathom_error err;
+    if (p->opt->resume) place_sweep(&p->place);
+    if (!p->opt->confidence) return run_pipeline(p);
+    if (place_open(&p->sure, p->opt->confidence, owner, &err)) {
+        complain("%s", err.message);
+        return EXIT_FILE;
+    }
+    if (p->opt->resume) place_sweep(&p->sure);
+    const int code = run_pipeline(p);
+    place_close(&p->sure);
     return code;
 }
 
@@ -169,8 +190,7 @@ static int run_with_manifest(struct pipeline *p)
         complain("%s", err.message);
         code = EXIT_FILE;
     } else {
-        if (p->opt->resume) place_sweep(&p->place);
-        code = run_pipeline(p);
+        code = run_in_places(p, realpath(manifest.path, real) ? real : manifest.path);
         place_close(&p->place);
     }
     manifest_close(&manifest);
@@ -181,21 +201,31 @@ static int run_with_manifest(struct pipeline *p)
 static int run_model(struct pipeline *p, fathom_model *model)
 {
     const struct depth_options *opt = p->opt;
-    char options[256];
+    char options[256], weights[WEIGHTS_DIGEST];
     fathom_model_info info;
     struct jobs jobs;
     fathom_model_get_info(model, &info);
     int code = options_check_units(opt, &info);
     if (code == EXIT_FINE) code = options_check_precision(opt->precision, &info);
+    if (code == EXIT_FINE) code = options_check_sky(opt, &info);
     if (code == EXIT_FINE) code = jobs_choose(&jobs, opt, model);
     if (code == EXIT_FINE) code = outputs_create_directory(&(struct outputs){.directory = opt->out});
+    if (code == EXIT_FINE && opt->confidence)
+        code = outputs_create_directory(&(struct outputs){.directory = opt->confidence});
+    if (code == EXIT_FINE && opt->confidence && outputs_are_same(opt->out, opt->confidence)) {
+        complain("--confidence and -o are the same folder \"%s\", where maps and their confidence would have the "
+                 "same names; pass another",
+                 opt->out);
+        code = EXIT_ARGUMENT;
+    }
     if (code != EXIT_FINE) return code;
     if (!opt->quiet) options_note_licence(&info);
     describe_options(opt, &info, p->format, options, sizeof options);
     p->model = model;
     p->decoding = options_of_image(opt, &info);
     p->jobs = &jobs;
-    p->about = (struct record_run){info.name, info.source_sha256, options, "scalar"};
+    if (!weights_digest(model, weights)) return complain_memory();
+    p->about = (struct record_run){info.name, info.source_sha256, weights, options, "scalar"};
     fathom_session *session; /* of one pixel's network: only it knows which instructions are used */
     fathom_session_info session_info;
     fathom_error err;

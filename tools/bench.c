@@ -208,6 +208,7 @@ int command_bench(int argc, char **argv)
     struct bench_options opt;
     char default_model[DEFAULT_MODEL_PATH];
     int code;
+    if (argc > 0 && strcmp(argv[0], "stereo") == 0) return command_bench_stereo(argc - 1, argv + 1);
     if (!parse(&opt, &argc, argv, &code)) return code;
     if (argc > 0) {
         complain("bench makes its own picture, \"%s\" was given; a model goes after -m", argv[0]);

@@ -27,6 +27,7 @@ struct run { /* what stays from one picture to the next */
     fathom_model_info info;
     fathom_session *session; /* planned for width x height */
     fathom_format format;
+    const struct outputs *sure; /* of confidence maps; NULL without --confidence */
     FILE *json; /* NULL without --json */
     bool talk;  /* a person reads stderr */
 };
@@ -127,15 +128,30 @@ static void describe(const struct run *run, const fathom_map *map, struct result
     result->threads = session.threads;
     result->cpu = session.cpu;
     result->precision = precision_name(session.precision);
-    result->min = result->max = (double)map->values[0];
+    fathom_session_trust(run->session, &result->trust, NULL);
+    result->min = result->max = (double)NAN;
     size_t count = (size_t)map->width * (size_t)map->height;
-    for (size_t i = 1; i < count; i++) {
+    for (size_t i = 0; i < count; i++) {
+        if (!isfinite(map->values[i])) continue; /* masked, or sky; of a NaN and a number fmin takes the number */
         result->min = fmin(result->min, (double)map->values[i]);
         result->max = fmax(result->max, (double)map->values[i]);
     }
 }
 
-static fathom_status process(struct run *run, const char *input, const char *path,
+/* The confidence of the map that was just made. */
+static fathom_status write_confidence(struct run *run, const char *path, fathom_error *err)
+{
+    fathom_map map = {0};
+    const fathom_write_options how = options_of_writing(run->opt, run->sure->format);
+    fathom_status status = fathom_session_confidence(run->session, &map, err);
+    stream_hold_signals();
+    if (status == FATHOM_OK) status = fathom_map_write(&map, path, &how, NULL, err);
+    stream_release_signals();
+    fathom_map_free(&map);
+    return status;
+}
+
+static fathom_status process(struct run *run, const char *input, const char *path, const char *sure,
                              struct result *result, fathom_error *err)
 {
     fathom_image image = {0};
@@ -149,6 +165,10 @@ static fathom_status process(struct run *run, const char *input, const char *pat
     result->network = stream_seconds() - start;
     if (status == FATHOM_OK) {
         describe(run, &map, result);
+        if (sure) status = write_confidence(run, sure, err);
+        result->confidence = sure;
+    }
+    if (status == FATHOM_OK) {
         status = write_map(run, &map, path, result, err);
     }
     fathom_map_free(&map);
@@ -167,7 +187,8 @@ static int process_all(struct run *run, char **inputs, const struct outputs *out
         struct result result = {.input = inputs[i], .output = path ? path : "-"};
         fathom_error err = {0};
         if (run->talk) progress_show(i + 1, outputs->count, inputs[i]);
-        fathom_status status = process(run, inputs[i], path, &result, &err);
+        fathom_status status = process(run, inputs[i], path, run->sure ? run->sure->path[i] : NULL,
+                                       &result, &err);
         progress_clear();
         if (status != FATHOM_OK) {
             failed++;
@@ -176,6 +197,7 @@ static int process_all(struct run *run, char **inputs, const struct outputs *out
             if (run->json) report_json_error(run->json, inputs[i], &err);
         } else {
             if (run->talk) report_line(stderr, &result);
+            if (!run->opt->quiet) report_warnings(inputs[i], &result.trust);
             if (run->json) report_json(run->json, &result, &run->info);
         }
         /* A reader at the other end of a pipe has the line now; without one, stop here. */
@@ -184,9 +206,10 @@ static int process_all(struct run *run, char **inputs, const struct outputs *out
     return failed && outputs->count > 1 ? EXIT_SOME_FAILED : code;
 }
 
-static int run_model(const struct depth_options *opt, char **inputs, const struct outputs *outputs)
+static int run_model(const struct depth_options *opt, char **inputs, const struct outputs *outputs,
+                     const struct outputs *sure)
 {
-    struct run run = {.opt = opt, .format = outputs->format};
+    struct run run = {.opt = opt, .format = outputs->format, .sure = sure};
     fathom_error err = {0};
     run.talk = !opt->quiet && isatty(STDERR_FILENO);
     if (opt->json) run.json = outputs->path[0] ? stdout : stderr;
@@ -197,11 +220,38 @@ static int run_model(const struct depth_options *opt, char **inputs, const struc
     fathom_model_get_info(run.model, &run.info);
     int code = options_check_units(opt, &run.info);
     if (code == EXIT_FINE) code = options_check_precision(opt->precision, &run.info);
+    if (code == EXIT_FINE) code = options_check_sky(opt, &run.info);
     if (code == EXIT_FINE) code = outputs_create_directory(outputs);
+    if (code == EXIT_FINE && sure) code = outputs_create_directory(sure);
     if (code == EXIT_FINE && !opt->quiet) options_note_licence(&run.info);
     if (code == EXIT_FINE) code = process_all(&run, inputs, outputs);
     fathom_session_destroy(&run.session);
     fathom_model_close(&run.model);
+    return code;
+}
+
+/* The confidence maps' names follow --confidence as the maps' follow -o, and are none of those. */
+static int plan_confidence(const struct depth_options *opt, const struct output_request *maps,
+                           const struct outputs *outputs, struct outputs *sure)
+{
+    struct output_request request = *maps;
+    if (!opt->confidence) return EXIT_FINE;
+    request.out = opt->confidence;
+    if (request.format == FATHOM_FORMAT_COLOR) request.format = FATHOM_FORMAT_AUTO;
+    if (request.count == 1) request.format = FATHOM_FORMAT_AUTO; /* its own extension says it */
+    if (strcmp(opt->confidence, "-") == 0) {
+        complain("--confidence - : confidence goes to a file, not to standard output; pass the name of one");
+        return EXIT_ARGUMENT;
+    }
+    int code = outputs_plan(sure, &request);
+    for (size_t i = 0; i < sure->count && code == EXIT_FINE; i++)
+        if (outputs->path[i] && outputs_are_same(outputs->path[i], sure->path[i])) {
+            complain("output \"%s\" would be both the depth map and its confidence; pass another name with "
+                     "--confidence",
+                     sure->path[i]);
+            code = EXIT_ARGUMENT;
+        }
+    if (code != EXIT_FINE) outputs_free(sure);
     return code;
 }
 
@@ -224,7 +274,10 @@ int command_depth(int argc, char **argv)
     struct output_request request = {opt.out, (fathom_format)opt.format, opt.model, argv,
                                      (size_t)argc};
     if ((code = outputs_plan(&outputs, &request)) != EXIT_FINE) return code;
-    code = run_model(&opt, argv, &outputs);
+    struct outputs sure = {0};
+    code = plan_confidence(&opt, &request, &outputs, &sure);
+    if (code == EXIT_FINE) code = run_model(&opt, argv, &outputs, opt.confidence ? &sure : NULL);
     outputs_free(&outputs);
+    outputs_free(&sure);
     return code;
 }

@@ -21,21 +21,24 @@ static bool is_current(const struct pipeline *p, const struct picture *picture)
     const struct record_file *file = &picture->source.file;
     if (!line || !line->read.ok) return false;
     const struct record_read *was = &line->read;
-    if (!was->model || !was->checkpoint || !was->options || strcmp(was->model, p->about.model) ||
-        strcmp(was->checkpoint, p->about.checkpoint) || strcmp(was->options, p->about.options))
+    if (!was->weights || !was->options || strcmp(was->weights, p->about.weights) ||
+        strcmp(was->options, p->about.options))
         return false;
     bool same = p->opt->hash ? was->file.sha256[0] && strcmp(was->file.sha256, file->sha256) == 0
                              : was->file.known && was->file.bytes == file->bytes &&
                                    was->file.mtime_ns == file->mtime_ns;
+    if (p->opt->confidence &&
+        !(was->confidence_bytes && place_has(&p->sure, picture->input->output, was->confidence_bytes)))
+        return false;
     return same && place_has(&p->place, picture->input->output, was->output_bytes);
 }
 
 /* Bytes between reading and writing, at most: the file and what decodes it; or the pixels, the map, and
  * a file of it that grows by half each time. */
-static uint64_t picture_bytes(const struct picture *picture, size_t decoding)
+static uint64_t picture_bytes(const struct picture *picture, size_t decoding, bool confidence)
 {
     uint64_t pixels = (uint64_t)picture->width * (uint64_t)picture->height;
-    uint64_t first = picture->source.size + decoding, second = 10 * pixels;
+    uint64_t first = picture->source.size + decoding, second = (confidence ? 14 : 10) * pixels;
     return (first > second ? first : second) + MIB;
 }
 
@@ -108,7 +111,7 @@ static enum fed feed(struct pipeline *p, struct picture *picture)
         return FED_FAILED;
     }
     picture_give_back(p, picture); /* nobody else takes meanwhile: this is the only thread that does */
-    answer = take(p, picture, picture_bytes(picture, decoding), session);
+    answer = take(p, picture, picture_bytes(picture, decoding, p->opt->confidence != NULL), session);
     return answer == BUDGET_TAKEN ? FED_READY : answer == BUDGET_NEVER ? FED_FAILED : FED_STOPPED;
 }
 

@@ -10,18 +10,20 @@
 #include "default_model.h"
 #include "message.h"
 
-const char help_commands[] = "depth info diff merge bench align eval help";
+const char help_commands[] = "depth stereo info diff merge models bench align eval help";
 
 static const char general[] =
     "fathom - depth maps from pictures, on CPUs\n"
     "\n"
     "usage: fathom depth [-m MODEL] [-o OUT] [options] INPUT...   a depth map for each picture\n"
     "       fathom depth -o DIR FOLDER [options]                  the same for all pictures below it\n"
+    "       fathom stereo LEFT RIGHT -o OUT [options]             disparity or metres of a stereo pair\n"
     "       fathom info FILE [options]                            what is in a model or a map\n"
     "       fathom diff A B [options]                             how far map B is from map A\n"
     "       fathom align MAP --known X,Y=METRES... -o OUT         metres for a relative map\n"
     "       fathom eval --pred MAPS --truth DEPTHS [options]      how far maps are from ground truth\n"
     "       fathom merge MANIFEST... [-o OUT] [options]           one manifest of several, and its gaps\n"
+    "       fathom models [NAME]                                  which models there are, where from\n"
     "       fathom bench [-m MODEL] [options]                     how fast it runs here, and why\n"
     "       fathom help [COMMAND|formats]                         this, all about a command, or what\n"
     "                                                             this build reads and writes\n"
@@ -40,9 +42,10 @@ static const char depth_first[] =
     "usage: fathom depth [-m MODEL] [-o OUT] [options] INPUT...\n"
     "       fathom depth [-m MODEL] -o DIR [options] FOLDER... [--list FILE]\n"
     "\n"
-    "Writes a depth map of the size of each picture (JPEG, PNG, BMP, TGA, PNM, GIF; \"-\" is\n"
-    "standard input). Relative models give inverse depth: larger is nearer, never metres. Metric\n"
-    "models give metres: larger is farther. The PNG says which in its text chunks.\n"
+    "Writes a depth map of the size of each picture (JPEG, PNG, BMP, TGA, PNM, GIF, and TIFF and\n"
+    "WebP where \"fathom help formats\" says so; \"-\" is standard input). Relative models give\n"
+    "inverse depth: larger is nearer, never metres. Metric models give metres: larger is farther.\n"
+    "The PNG says which in its text chunks.\n"
     "\n"
     "  -m, --model FILE     the weights (default: " DEFAULT_MODEL ", which comes with fathom);\n"
     "                       weights/convert.py makes others from official checkpoints\n"
@@ -51,9 +54,10 @@ static const char depth_first[] =
     "                       made if absent; x/photo.jpg becomes OUT/photo.png. Without -o, one\n"
     "                       input photo.jpg becomes photo-depth.png in the current directory\n"
     "      --format F       png: 16-bit grey (the default); pfm, npy: float32 values;\n"
-    "                       color: 8-bit PNG for looking at, near is warm\n"
+    "                       color: 8-bit PNG for looking at, near is warm; tiff: float32, tiff16:\n"
+    "                       as in the PNG, both with a description that says what they are\n"
     "      --reverse-color  with --format color: near is cold\n"
-    "      --png-level N    0 (no compression) to 9 (smallest, slow); default 1\n"
+    "      --png-level N    0 (no compression) to 9 (smallest, slow); default 1; of tiff16 too\n"
     "      --size N         network pixels on the shorter side (default: the model's own); of other\n"
     "                       families on the longer one, or on both: \"fathom info MODEL\" says it\n"
     "  -t, --threads N      default: the cores this process may use; the result is the same\n"
@@ -83,6 +87,21 @@ static const char depth_second[] =
     "  -q, --quiet          errors only\n"
     "\n";
 
+static const char depth_trust[] =
+    "      --confidence OUT the probability that a pixel's depth is within 10 % of the true one after\n"
+    "                       scale and shift, 0 to 1, as a map; takes three runs of the network (2.2\n"
+    "                       times the time). One input: a file; several: a folder, in which maps lie\n"
+    "                       as they do in -o DIR\n"
+    "      --edges E        of foreground on background: none (the default) keeps them as they are,\n"
+    "                       mask leaves the rim without value (NaN, code 0), sharpen snaps it to the\n"
+    "                       picture's edges\n"
+    "      --sky S          what looks like sky and is far: keep (the default), mask (NaN, code 0), or\n"
+    "                       infinite: of metric models, and code 0 in a PNG\n"
+    "Warnings, on standard error and in the JSON: a picture that looks like outdoors for an indoor\n"
+    "metric model, or the reverse; with --confidence, large smooth regions that the mirror image\n"
+    "contradicts, such as glass.\n"
+    "\n";
+
 static const char depth_third[] =
     "Many pictures: a folder, --list, or any of these options. Maps lie under DIR as pictures lie\n"
     "under the folder (of several folders, and of paths in lists, the whole path, without \"..\"\n"
@@ -90,7 +109,8 @@ static const char depth_third[] =
     "      --list FILE      pictures, one path a line; \"-\" is standard input\n"
     "  -0, --null           the list's paths end in zero bytes\n"
     "      --include GLOB   of a folder, only these (default: .jpg .jpeg .png .bmp .tga .ppm .pgm\n"
-    "      --exclude GLOB   .pnm .gif); not these files and folders. May be given several times.\n"
+    "      --exclude GLOB   .pnm .gif .tif .tiff .webp); not these files and folders. May be given\n"
+    "                       several times.\n"
     "                       A glob without \"/\" is for the name, else for the path below FOLDER\n"
     "      --keep-extension photo.jpg becomes photo.jpg.png, not photo.png\n"
     "  -j, --jobs N         sessions at a time, of --threads each (default auto: from cores, their\n"
@@ -118,6 +138,46 @@ static const char depth_third[] =
     "          fathom depth -o maps photos --memory 4G --resume\n"
     "          curl -s $URL | fathom depth -o - --format pfm - > depth.pfm\n";
 
+static const char stereo_first[] =
+    "usage: fathom stereo LEFT RIGHT -o OUT [--calib FILE | --focal PX --baseline M] [options]\n"
+    "\n"
+    "Matches the two pictures of a rectified pair: the map of the left one, in pixels of disparity\n"
+    "(larger is nearer), or with calibration in metres (larger is farther). What cannot be\n"
+    "matched, because the other camera does not see it, or there is no texture, has no value: NaN in\n"
+    ".pfm and .npy, code 0 in .png. A raw pair is rectified first if the calibration has both\n"
+    "cameras (the map is then of the rectified left picture).\n"
+    "\n"
+    "  -o, --out OUT          the file to write, its extension picks the format; \"-\": standard output\n"
+    "      --format F         png (16-bit grey), pfm, npy (float32) or color (for looking at)\n"
+    "      --max-disparity N  search 0 to N - 1 pixels (default: what the calibration says, else a\n"
+    "                         quarter of the width, from 64 to 256); what is nearer cannot be found\n"
+    "      --focal PX         metres: depth = focal * baseline / (disparity + doffs)\n"
+    "      --baseline M       distance of the cameras; with --calib: instead of the file's\n"
+    "      --doffs PX         column of the right principal point less the left one (default 0)\n"
+    "      --max-depth M      what is farther has no value (default: what 1/4 pixel means)\n";
+
+static const char stereo_second[] =
+    "      --calib FILE       Middlebury's calib.txt (scaled to the pictures), KITTI's, OpenCV's YAML or\n"
+    "                         XML (K1 D1 K2 D2 R T, P1 P2, or Q; lengths in metres), ROS' camera_info\n"
+    "      --calib-right FILE ROS: the right camera's; OpenCV: a second file with the rest\n"
+    "      --rectify          fail if the pair cannot be rectified\n"
+    "      --rectified        the pictures are rectified already, though the file has raw cameras\n"
+    "      --fill mono        fill what has no value from a model's map of the left picture, fitted to\n"
+    "                         the disparities\n"
+    "  -m, --model FILE       that model, of relative depth (default: " DEFAULT_MODEL ")\n"
+    "      --size N           its network pixels on the shorter side\n"
+    "      --filled FILE      an 8-bit PNG: 255 where a pixel was filled, else 0\n"
+    "  -t, --threads N        default: the cores this process may use; the result is the same\n"
+    "      --json             one line of JSON: kind, geometry, shares matched and filled, warnings\n"
+    "  -q, --quiet            no warnings\n"
+    "\n"
+    "Pictures that are no pair end with exit code 5: of two sizes, the same twice, blank, or with left\n"
+    "and right swapped. One that looks unrectified is matched, with a warning.\n"
+    "\n"
+    "examples: fathom stereo left.png right.png -o disparity.png\n"
+    "          fathom stereo left.png right.png -o depth.png --calib calib.txt --fill mono \\\n"
+    "              --filled mask.png\n";
+
 static const char info_text[] =
     "usage: fathom info FILE [options]\n"
     "\n"
@@ -137,8 +197,8 @@ static const char info_text[] =
 static const char diff_text[] =
     "usage: fathom diff A B [options]\n"
     "\n"
-    "Compares two depth maps of one size (PNG, PFM or NPY of fathom's): maximum and mean absolute\n"
-    "error over the range of A, Pearson's r, and, after B is scaled and shifted onto A by least\n"
+    "Compares two depth maps of one size (PNG, PFM, NPY or TIFF of fathom's): maximum and mean\n"
+    "absolute error over the range of A, Pearson's r, and, after B is scaled and shifted onto A by least\n"
     "squares, AbsRel and delta1 (the share of pixels off by less than a factor 1.25) where A is\n"
     "positive. For relative maps the alignment and these errors are in disparity. Pixels without\n"
     "a value in either map are left out and counted.\n"
@@ -151,7 +211,8 @@ static const char diff_text[] =
 
 static const char align_text[] =
     "usage: fathom align MAP (--known X,Y=METRES ... | --points FILE | --depth FILE |\n"
-    "                         --disparity FILE --focal PX --baseline M) -o OUT [options]\n"
+    "                         --disparity FILE --focal PX --baseline M | --stereo LEFT RIGHT\n"
+    "                         (--calib FILE | --focal PX --baseline M)) -o OUT [options]\n"
     "\n"
     "Turns the relative map of a picture into metres: 1 / metres = scale * value + shift, fitted to\n"
     "pixels of known depth so that up to half of them may be wrong. From 20 points on, a smooth\n"
@@ -164,13 +225,16 @@ static const char align_text[] =
     "                       optical axis; to be given twice at least\n"
     "      --points FILE    lines \"x y metres\", split by blanks or commas; \"-\": standard input\n"
     "      --depth FILE     a depth map over the picture, dense or sparse (Kinect, LiDAR, stereo): PNG\n"
-    "                       of 16 bits, PFM, NPY, NPZ, or a metric map of fathom's; 0, NaN and infinity\n"
-    "                       are unknown; of another size it must have the same shape\n"
+    "                       of 16 bits, PFM, NPY, NPZ, TIFF, or a metric map of fathom's; 0, NaN and\n"
+    "                       infinity are unknown; of another size it must have the same shape\n"
     "      --depth-scale S  units of FILE that make a metre: mm (1000), kitti (256), tum (5000) or a\n"
     "                       number. PNGs need it, but for fathom's own\n"
     "      --disparity FILE the same of disparities, as \"fathom stereo\" gives them without a camera:\n"
     "                       metres = focal * baseline / (disparity + doffs)\n"
-    "      --focal PX  --baseline METRES  --doffs PX (default 0): in pixels of FILE\n"
+    "      --stereo LEFT RIGHT\n"
+    "                       a rectified pair, matched first; MAP is the left picture's\n"
+    "      --focal PX  --baseline METRES  --doffs PX (default 0): in pixels of FILE or LEFT\n"
+    "      --calib FILE  --max-disparity N: of --stereo, as for \"fathom stereo\"\n"
     "      --key NAME       which array of an NPZ that has several\n"
     "  -o, --out OUT        .png, .pfm, .npy, a folder, or \"-\"\n"
     "      --format F       png pfm npy color\n"
@@ -188,9 +252,9 @@ static const char eval_first[] =
     "usage: fathom eval --pred MAPS (--truth DEPTHS | --pairs FILE) [options]\n"
     "\n"
     "Measures depth maps against ground truth by the field's protocols. MAPS and DEPTHS are files, or\n"
-    "folders whose files (.png .pfm .npy .npz) are paired by their names without the extension; what\n"
-    "has no partner is listed, and the exit code then is 6. A row for each picture, then the mean\n"
-    "over pictures (each counts the same, whatever its size).\n"
+    "folders whose files (.png .pfm .npy .npz .tiff) are paired by their names without the extension;\n"
+    "what has no partner is listed, and the exit code then is 6. A row for each picture, then the\n"
+    "mean over pictures (each counts the same, whatever its size).\n"
     "\n"
     "Depth: AbsRel, SqRel, RMSE, RMSE of logarithms, SILog (x 100), log10, delta1 to delta3, and\n"
     "Depth Pro's scale-invariant boundary F1. Disparity: EPE, and the shares off by more than 1, 2\n"
@@ -244,6 +308,8 @@ static const char merge_text[] =
 
 static const char bench_text[] =
     "usage: fathom bench [-m MODEL] [options]\n"
+    "       fathom bench stereo [--size WxH] [--max-disparity N] [--memory MB] [-t N] [--runs R]\n"
+    "                           [--json]\n"
     "\n"
     "Runs a made picture through a model and tells where the time goes: for each stage the time,\n"
     "the arithmetic, and how far that is from what this machine can do, which is measured too;\n"
@@ -262,23 +328,41 @@ static const char bench_text[] =
     "      --no-roofline    do not measure the machine\n"
     "      --json           one line of JSON\n"
     "\n"
+    "bench stereo matches a made pair (default: 1600x1250, 128 disparities, 5 runs) and tells time,\n"
+    "rate and memory; --memory bounds what \"fathom stereo\" bounds by 512 MB of costs.\n"
+    "\n"
     "examples: fathom bench\n"
     "          fathom bench -m vits.fathom --size 518x686 --precision bf16 --threads 1\n"
     "          fathom bench -m vits.fathom --throughput\n";
 
-static const char help_text[] = "usage: fathom help [depth|info|diff|merge|bench|align|eval|formats]\n"
+static const char models_text[] =
+    "usage: fathom models [NAME] [--json]\n"
+    "\n"
+    "Lists the models that fathom runs, with what they are good for and their licences; with a name,\n"
+    "that one: what it takes, where its official checkpoint is, and the commands that get and convert\n"
+    "it. Nothing is downloaded: tools/fetch_model.py does that.\n"
+    "\n"
+    "      --json           a line for each, or for that one\n"
+    "\n"
+    "examples: fathom models\n"
+    "          fathom models dpt_swin2_tiny_256\n";
+
+static const char help_text[] = "usage: fathom help [depth|stereo|info|diff|merge|models|bench|align|eval|\n"
+    "                    formats]\n"
                                 "\n"
                                 "example: fathom help depth\n";
 
 static const struct {
-    const char *command, *text, *more, *still_more;
+    const char *command, *text, *more, *still_more, *last; /* the last may be NULL */
 } texts[] = {
-    {"depth", depth_first, depth_second, depth_third},
+    {"depth", depth_first, depth_second, depth_trust, depth_third},
+    {"stereo", stereo_first, stereo_second, ""},
     {"info", info_text, "", ""},
     {"diff", diff_text, "", ""},
     {"align", align_text, "", ""},
     {"eval", eval_first, eval_second, ""},
     {"merge", merge_text, "", ""},
+    {"models", models_text, "", ""},
     {"bench", bench_text, "", ""},
     {"help", help_text, "", ""},
 };
@@ -286,18 +370,26 @@ static const struct {
 static int print_formats(void)
 {
     const char *turbo = fathom_decoder_version(FATHOM_DECODER_TURBO);
+    const char *tiff = fathom_reader_version("TIFF"), *webp = fathom_reader_version("WebP");
     printf("read:\n"
            "  JPEG           %s%s%s\n"
            "  PNG            8 and 16 bits, rounded to 8; %s\n"
            "  BMP, TGA, GIF  of a GIF the first frame; %s\n"
-           "  PNM            P5 and P6, any maximal value\n"
-           "written:\n"
+           "  PNM            P5 and P6, any maximal value\n",
+           fathom_reader_version("JPEG"), turbo ? "; " : "", turbo ? turbo : "", fathom_reader_version("PNG"),
+           fathom_reader_version("BMP"));
+    if (tiff)
+        printf("  TIFF           the first picture of a file: grey, palette, RGB, of 8 and 16 bits, plain or\n"
+               "                 by LZW, PackBits, Deflate or JPEG; %s\n", tiff);
+    if (webp) printf("  WebP           lossy and lossless, not animated; %s\n", webp);
+    printf("written:\n"
            "  png            16-bit grey, says what it means; libpng\n"
            "  color          8-bit PNG for looking at; libpng\n"
-           "  pfm, npy       float32\n",
-           fathom_decoder_version(FATHOM_DECODER_STB), turbo ? "; " : "", turbo ? turbo : "",
-           fathom_decoder_version(FATHOM_DECODER_STB), fathom_decoder_version(FATHOM_DECODER_STB));
+           "  pfm, npy       float32\n");
+    if (tiff) printf("  tiff, tiff16   float32, and 16-bit grey; say what they mean; %s\n", tiff);
     if (!turbo) puts("This build has no libjpeg-turbo: --decoder turbo and --fast-decode are refused.");
+    if (!tiff) puts("This build has no libtiff: TIFFs are refused, as pictures, maps, and formats.");
+    if (!webp) puts("This build has no libwebp: WebP pictures are refused.");
     return EXIT_FINE;
 }
 
@@ -325,6 +417,7 @@ int help_print(const char *command)
             fputs(texts[i].text, stdout);
             fputs(texts[i].more, stdout);
             fputs(texts[i].still_more, stdout);
+            if (texts[i].last) fputs(texts[i].last, stdout);
             if (texts[i].text == depth_first) print_default_model();
             return EXIT_FINE;
         }
@@ -336,11 +429,13 @@ void help_usage(void)
 {
     fputs("usage: fathom depth [-m MODEL] [-o OUT] [options] INPUT...\n"
           "       fathom depth [-m MODEL] -o DIR [options] FOLDER\n"
+          "       fathom stereo LEFT RIGHT -o OUT [options]\n"
           "       fathom info FILE [options]\n"
           "       fathom diff A B [options]\n"
           "       fathom align MAP --known X,Y=METRES... -o OUT [options]\n"
           "       fathom eval --pred MAPS --truth DEPTHS [options]\n"
           "       fathom merge MANIFEST... [-o OUT] [options]\n"
+          "       fathom models [NAME]\n"
           "       fathom bench [-m MODEL] [options]\n"
           "       fathom help [COMMAND]\n",
           stderr);

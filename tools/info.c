@@ -333,6 +333,12 @@ static bool parse_size(struct info_options *opt)
 
 enum content { CONTENT_UNREADABLE, CONTENT_FOREIGN, CONTENT_WEIGHTS, CONTENT_MAP };
 
+static bool is_tiff(const unsigned char head[4])
+{
+    return memcmp(head, "II*", 4) == 0 || memcmp(head, "MM\0*", 4) == 0 || memcmp(head, "II+", 4) == 0 ||
+           memcmp(head, "MM\0+", 4) == 0;
+}
+
 static enum content content_of(const char *path)
 {
     unsigned char head[8] = {0};
@@ -349,7 +355,7 @@ static enum content content_of(const char *path)
     /* A damaged file is best described by whoever reads the format. */
     if (length > 7 && strcmp(path + length - 7, ".fathom") == 0) return CONTENT_WEIGHTS;
     if (size == 8 && (memcmp(head, "\x89PNG\r\n\x1a\n", 8) == 0 || memcmp(head, "Pf\n", 3) == 0 ||
-                      memcmp(head, "\x93NUMPY", 6) == 0))
+                      memcmp(head, "\x93NUMPY", 6) == 0 || is_tiff(head)))
         return CONTENT_MAP;
     return CONTENT_FOREIGN;
 }
@@ -377,7 +383,7 @@ int command_info(int argc, char **argv)
         return EXIT_FILE;
     case CONTENT_FOREIGN:
         complain("%s: neither a weights file (.fathom) nor a depth map of fathom's (.png, .pfm, "
-                 ".npy)",
+                 ".npy, .tiff)",
                  argv[0]);
         return EXIT_FILE;
     case CONTENT_WEIGHTS: return info_weights(argv[0], &opt);

@@ -223,7 +223,9 @@ static bool identify(const char *path, struct identity *identity)
     return true;
 }
 
-static int check_overwriting(const struct inputs *inputs, const struct depth_options *opt)
+/* `folder` of maps, that `option` named. */
+static int check_overwriting(const struct inputs *inputs, const struct depth_options *opt, const char *folder,
+                             const char *option)
 {
     struct identity *kept = malloc((inputs->count + 1) * sizeof *kept), output;
     if (!kept) return complain_memory();
@@ -232,11 +234,11 @@ static int check_overwriting(const struct inputs *inputs, const struct depth_opt
     qsort(kept, n, sizeof *kept, compare_identity);
     int code = EXIT_FINE;
     for (size_t i = 0; i < inputs->count && code == EXIT_FINE; i++) {
-        char *path = path_join(opt->out, inputs->item[i].output);
+        char *path = path_join(folder, inputs->item[i].output);
         if (!path) code = complain_memory();
         if (path && identify(path, &output) && bsearch(&output, kept, n, sizeof *kept, compare_identity)) {
-            complain("output \"%s\" would overwrite an input or the model; pass another folder with -o",
-                     path);
+            complain("output \"%s\" would overwrite an input or the model; pass another folder with %s",
+                     path, option);
             code = EXIT_ARGUMENT;
         }
         free(path);
@@ -250,7 +252,9 @@ static int settle(struct inputs *inputs, const struct depth_options *opt)
     struct place *sorted = malloc((inputs->count + 1) * sizeof *sorted);
     if (!sorted) return complain_memory();
     int code = check_collisions(inputs, sorted);
-    if (code == EXIT_FINE) code = check_overwriting(inputs, opt);
+    if (code == EXIT_FINE) code = check_overwriting(inputs, opt, opt->out, "-o");
+    if (code == EXIT_FINE && opt->confidence)
+        code = check_overwriting(inputs, opt, opt->confidence, "--confidence");
     if (code == EXIT_FINE) drop_others(inputs, sorted, opt);
     free(sorted);
     return code;

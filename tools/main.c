@@ -41,6 +41,8 @@ static int run_command(int argc, char **argv)
     if (strcmp(name, "info") == 0) return command_info(argc - 2, argv + 2);
     if (strcmp(name, "diff") == 0) return command_diff(argc - 2, argv + 2);
     if (strcmp(name, "merge") == 0) return command_merge(argc - 2, argv + 2);
+    if (strcmp(name, "models") == 0) return command_models(argc - 2, argv + 2);
+    if (strcmp(name, "stereo") == 0) return command_stereo(argc - 2, argv + 2);
     if (strcmp(name, "align") == 0) return command_align(argc - 2, argv + 2);
     if (strcmp(name, "eval") == 0) return command_eval(argc - 2, argv + 2);
     if (strcmp(name, "bench") == 0) return command_bench(argc - 2, argv + 2);

@@ -43,7 +43,7 @@ static int check_names(const struct map_files *files, const char *option, const 
                        const char *suffix)
 {
     if (files->count == 0) {
-        complain("--%s \"%s\": no map (.png, .pfm, .npy, .npz) was found%s%s%s", option, path,
+        complain("--%s \"%s\": no map (.png, .pfm, .npy, .npz, .tiff) was found%s%s%s", option, path,
                  suffix ? " whose name before the extension ends in \"" : "", suffix ? suffix : "",
                  suffix ? "\"" : "");
         return EXIT_FILE;
@@ -60,7 +60,7 @@ static int check_names(const struct map_files *files, const char *option, const 
 int map_files_collect(struct map_files *files, const char *option, const char *path, const char *suffix)
 {
     *files = (struct map_files){0};
-    const struct depth_options what = {.include = {{"*.png", "*.pfm", "*.npy", "*.npz"}, 4}};
+    const struct depth_options what = {.include = {{"*.png", "*.pfm", "*.npy", "*.npz", "*.tif", "*.tiff"}, 6}};
     struct inputs inputs = {0};
     struct stat status;
     if (stat(path, &status) != 0) {

@@ -16,7 +16,7 @@ struct map_files { /* sorted by stem, which differ */
     size_t count;
 };
 
-/* A file, or all maps (.png .pfm .npy .npz) below a folder. With a suffix only files whose stems end in
+/* A file, or all maps (.png .pfm .npy .npz .tiff) below a folder. With a suffix only files whose stems end in
  * it: ".depth" takes a.depth.png, whose stem is then a. Returns the exit code; has complained when it is
  * not 0. */
 int map_files_collect(struct map_files *files, const char *option, const char *path,

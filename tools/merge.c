@@ -108,6 +108,7 @@ static bool same_way(const struct record_read *a, const struct record_read *b)
 {
     return strcmp(or_empty(a->model), or_empty(b->model)) == 0 &&
            strcmp(or_empty(a->checkpoint), or_empty(b->checkpoint)) == 0 &&
+           strcmp(or_empty(a->weights), or_empty(b->weights)) == 0 &&
            strcmp(or_empty(a->options), or_empty(b->options)) == 0;
 }
 

@@ -98,6 +98,9 @@ bool options_parse(struct depth_options *opt, int *argc, char **argv, int *code)
         {"focal", 0, ARG_REAL, &opt->focal, 1e-3, 1e6, NULL},
         {"max-pixels", 0, ARG_COUNT, &opt->max_pixels, 1, 1e12, NULL},
         {"png-level", 0, ARG_INT, &opt->png_level, 0, 9, NULL},
+        {"confidence", 0, ARG_TEXT, &opt->confidence, 0, 0, NULL},
+        {"edges", 0, ARG_CHOICE, &opt->edges, 0, 0, "none mask sharpen"},
+        {"sky", 0, ARG_CHOICE, &opt->sky, 0, 0, "keep mask infinite"},
         {"decoder", 0, ARG_CHOICE, &opt->decoder, 0, 0, "auto stb turbo"},
         {"fast-decode", 0, ARG_FLAG, &opt->fast_decode, 0, 0, NULL},
         {"background", 0, ARG_COLOR, opt->background, 0, 0, NULL},
@@ -141,12 +144,19 @@ int options_check(const struct depth_options *opt)
         complain("--reverse-color does nothing without --format color; pass both or neither");
         return EXIT_ARGUMENT;
     }
-    if (opt->png_level >= 0 && (opt->format == FATHOM_FORMAT_PFM || opt->format == FATHOM_FORMAT_NPY)) {
+    const bool floats = opt->format == FATHOM_FORMAT_PFM || opt->format == FATHOM_FORMAT_NPY ||
+                        opt->format == FATHOM_FORMAT_TIFF;
+    if (opt->png_level >= 0 && floats) {
         complain("--png-level does nothing with --format %s; leave one of them out",
                  format_name((fathom_format)opt->format));
         return EXIT_ARGUMENT;
     }
-    return EXIT_FINE;
+    if (opt->confidence && !*opt->confidence) {
+        complain("--confidence is given an empty name; the name of a file was expected, or of a folder for "
+                 "several pictures");
+        return EXIT_ARGUMENT;
+    }
+    return format_check((fathom_format)opt->format);
 }
 
 int options_choose_decoder(struct depth_options *opt, bool many)
@@ -202,6 +212,15 @@ int options_check_units(const struct depth_options *opt, const fathom_model_info
     return EXIT_FINE;
 }
 
+int options_check_sky(const struct depth_options *opt, const fathom_model_info *info)
+{
+    if (opt->sky != FATHOM_SKY_INFINITE + 1 || info->kind == FATHOM_KIND_METRIC) return EXIT_FINE;
+    complain("--sky infinite: %s gives relative inverse depth, in which the value of infinity is unknown; pass "
+             "--sky mask, or use a metric model",
+             info->name);
+    return EXIT_ARGUMENT;
+}
+
 int options_check_precision(int asked, const fathom_model_info *info)
 {
     if (!info->quantized || asked == 0 || asked == FATHOM_PRECISION_INT8 + 1) return EXIT_FINE;
@@ -226,6 +245,10 @@ fathom_session_options options_of_session(const struct depth_options *opt)
 {
     fathom_session_options how = {.threads = opt->threads, .size = opt->size};
     if (opt->precision) how.precision = (fathom_precision)(opt->precision - 1);
+    how.confidence = opt->confidence != NULL;
+    how.inspect = 1;
+    if (opt->edges) how.edges = (fathom_edges)(opt->edges - 1);
+    if (opt->sky) how.sky = (fathom_sky)(opt->sky - 1);
     how.gemm = opt->gemm == 2 ? FATHOM_GEMM_OPENBLAS : FATHOM_GEMM_DEFAULT;
     return how;
 }

@@ -19,6 +19,8 @@ struct depth_options {
     double scale, shift, max_depth, focal; /* NaN when not given */
     uint64_t max_pixels;
     int png_level; /* -1 when not given */
+    const char *confidence; /* where its map goes */
+    int edges, sky; /* 0 when not given, else 1 + a fathom_edges, a fathom_sky */
     int decoder;   /* 0 when not given, else of "auto stb turbo" */
     bool fast_decode;
     bool turbo;    /* what they come to: options_choose_decoder */
@@ -41,6 +43,9 @@ bool options_parse(struct depth_options *opt, int *argc, char **argv, int *code)
  * complained when it is not 0. */
 int options_check(const struct depth_options *opt);
 int options_check_units(const struct depth_options *opt, const fathom_model_info *info);
+
+/* --sky infinite against what the model gives. The same. */
+int options_check_sky(const struct depth_options *opt, const fathom_model_info *info);
 
 /* A quantised model runs in one precision: what the library takes for the default, a person may have asked
  * for by name. `asked` is 0 when not, else 1 + the precision. */

@@ -20,6 +20,8 @@ static const struct {
     [FATHOM_FORMAT_PFM] = {"pfm", ".pfm"},
     [FATHOM_FORMAT_NPY] = {"npy", ".npy"},
     [FATHOM_FORMAT_COLOR] = {"color", ".png"},
+    [FATHOM_FORMAT_TIFF] = {"tiff", ".tiff"},
+    [FATHOM_FORMAT_TIFF16] = {"tiff16", ".tiff"},
 };
 
 const char *format_name(fathom_format format)
@@ -30,6 +32,26 @@ const char *format_name(fathom_format format)
 const char *format_extension(fathom_format format)
 {
     return formats[format].extension;
+}
+
+int format_check(fathom_format format)
+{
+    const bool tiff = format == FATHOM_FORMAT_TIFF || format == FATHOM_FORMAT_TIFF16;
+    if (!tiff || fathom_reader_version("TIFF")) return EXIT_FINE;
+    complain("TIFF needs libtiff, which this build does not have; write png, npy or pfm, or install "
+             "libtiff-dev and build again");
+    return EXIT_ARGUMENT;
+}
+
+fathom_format format_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const char *dot = strrchr(slash ? slash : path, '.');
+    if (!dot) return FATHOM_FORMAT_AUTO;
+    if (strcasecmp(dot, ".tif") == 0) return FATHOM_FORMAT_TIFF;
+    for (size_t i = FATHOM_FORMAT_PNG16; i < sizeof formats / sizeof formats[0]; i++)
+        if (strcasecmp(dot, formats[i].extension) == 0) return (fathom_format)i;
+    return FATHOM_FORMAT_AUTO;
 }
 
 /* ---- names ---- */
@@ -66,23 +88,13 @@ static char *join(const char *directory, const char *base, size_t length, const 
     return path;
 }
 
-/* The format that the extension of -o stands for, AUTO when none. */
-static fathom_format format_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    const char *dot = strrchr(slash ? slash : path, '.');
-    for (int i = FATHOM_FORMAT_PNG16; dot && i < FATHOM_FORMAT_COLOR; i++)
-        if (strcasecmp(dot, formats[i].extension) == 0) return (fathom_format)i;
-    return FATHOM_FORMAT_AUTO;
-}
-
 /* For -o FILE: its extension and --format must not disagree. */
 static int settle_format(struct outputs *outputs, const struct output_request *request)
 {
     fathom_format by_name = format_of(request->out);
     outputs->format = request->format ? request->format : by_name;
     if (outputs->format == FATHOM_FORMAT_AUTO) {
-        complain("output \"%s\": its extension is not .png, .pfm or .npy; rename it or pass "
+        complain("output \"%s\": its extension is not .png, .pfm, .npy or .tiff; rename it or pass "
                  "--format",
                  request->out);
         return EXIT_ARGUMENT;
@@ -92,7 +104,7 @@ static int settle_format(struct outputs *outputs, const struct output_request *r
                  request->out, format_name(outputs->format), formats[outputs->format].extension);
         return EXIT_ARGUMENT;
     }
-    return EXIT_FINE;
+    return format_check(outputs->format);
 }
 
 /* ---- the plan ---- */
@@ -273,6 +285,13 @@ int outputs_plan(struct outputs *outputs, const struct output_request *request)
     if (code == EXIT_FINE && !to_stdout) code = check_targets(outputs);
     if (code != EXIT_FINE) outputs_free(outputs);
     return code;
+}
+
+bool outputs_are_same(const char *a, const char *b)
+{
+    struct identity one, other;
+    if (strcmp(a, b) == 0) return true;
+    return identify(a, &one) && identify(b, &other) && compare_identity(&one, &other) == 0;
 }
 
 /* mkdir -p */

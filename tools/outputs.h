@@ -37,11 +37,20 @@ int outputs_plan(struct outputs *outputs, const struct output_request *request);
 /* Creates outputs->directory and its parents where they are missing. Returns the exit code. */
 int outputs_create_directory(const struct outputs *outputs);
 
+/* Whether two names are one file, or would become one: the same text, or a file that both lead to. */
+bool outputs_are_same(const char *a, const char *b);
+
 void outputs_free(struct outputs *outputs);
 
-const char *format_name(fathom_format format); /* "png", "pfm", "npy", "color" */
+const char *format_name(fathom_format format); /* "png", "pfm", "npy", "color", "tiff", "tiff16" */
 const char *format_extension(fathom_format format); /* ".png", ... */
 
-#define FORMAT_NAMES "png pfm npy color" /* in the order of fathom_format, from PNG16 */
+/* The format that a name's extension stands for, AUTO when none. */
+fathom_format format_of(const char *path);
+
+/* Complains when this build cannot write it. */
+int format_check(fathom_format format);
+
+#define FORMAT_NAMES "png pfm npy color tiff tiff16" /* in the order of fathom_format, from PNG16 */
 
 #endif

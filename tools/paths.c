@@ -9,8 +9,8 @@
 #include <string.h>
 #include <strings.h>
 
-static const char *const extensions[] = {"jpg", "jpeg", "png", "bmp", "tga",
-                                         "ppm", "pgm",  "pnm", "gif"};
+static const char *const extensions[] = {"jpg", "jpeg", "png", "bmp", "tga",  "ppm",
+                                         "pgm", "pnm",  "gif", "tif", "tiff", "webp"};
 
 char *path_clean(const char *path)
 {

@@ -11,7 +11,8 @@ struct picture {
     struct source source;
     int width, height, net_width, net_height;
     fathom_image image;
-    fathom_map map;
+    fathom_map map, sure; /* the latter with --confidence */
+    fathom_trust trust;
     uint64_t budget; /* bytes that it holds of it; 0: it is not counted in flight */
     const char *precision;
     double decode, network; /* seconds */

@@ -71,6 +71,7 @@ void picture_free(struct pipeline *p, struct picture *picture)
     source_free(&picture->source);
     fathom_image_free(&picture->image);
     fathom_map_free(&picture->map);
+    fathom_map_free(&picture->sure);
     picture_give_back(p, picture);
     free(picture);
 }
@@ -93,6 +94,7 @@ static void report(struct pipeline *p, const struct picture *picture, struct rec
     pthread_mutex_lock(&p->reporting);
     fathom_status status = manifest_append(p->manifest, line, size, &err);
     if (status == FATHOM_OK) status = manifest_sync(p->manifest, false, &err);
+    if (picture->err.status == FATHOM_OK && record->trust.warnings) p->warned++;
     bool lost = p->opt->json &&
                 (fwrite(line, 1, size, stdout) != size || !stream_stdout_is_good());
     pthread_mutex_unlock(&p->reporting);
@@ -170,6 +172,10 @@ static void *compute(void *arg)
         double start = stream_seconds();
         if (status == FATHOM_OK)
             status = fathom_session_run(w->session, &picture->image, &picture->map, &picture->err);
+        if (status == FATHOM_OK && p->opt->confidence)
+            status = fathom_session_confidence(w->session, &picture->sure, &picture->err);
+        if (status == FATHOM_OK)
+            status = fathom_session_trust(w->session, &picture->trust, &picture->err);
         if (status == FATHOM_OK)
             status = options_apply_units(p->opt, &picture->map, &picture->err);
         picture->network = stream_seconds() - start;
@@ -180,6 +186,23 @@ static void *compute(void *arg)
             queue_put(&p->mapped, picture);
     }
     return NULL;
+}
+
+/* Before its map, so that a map that is there has it. */
+static fathom_status write_confidence(struct pipeline *p, struct picture *picture, struct record *record)
+{
+    const fathom_format format = p->format == FATHOM_FORMAT_COLOR ? FATHOM_FORMAT_PNG16 : p->format;
+    const fathom_write_options how = options_of_writing(p->opt, format);
+    void *bytes = NULL;
+    size_t size = 0;
+    fathom_status status = fathom_map_encode(&picture->sure, &how, &bytes, &size, NULL, &picture->err);
+    if (status == FATHOM_OK)
+        status = place_write(&p->sure, picture->input->output, bytes, size, &picture->err);
+    free(bytes);
+    fathom_map_free(&picture->sure);
+    record->confidence = picture->input->output;
+    record->confidence_bytes = size;
+    return status;
 }
 
 static fathom_status write_map(struct pipeline *p, struct picture *picture, struct record *record)
@@ -212,9 +235,10 @@ static void *encode(void *arg)
             .kind = map->kind, .width = map->width, .height = map->height,
             .net_width = map->net_width, .net_height = map->net_height,
             .precision = picture->precision, .decode = picture->decode,
-            .network = picture->network,
+            .network = picture->network, .trust = picture->trust,
         };
-        write_map(p, picture, &record);
+        if (!p->opt->confidence || write_confidence(p, picture, &record) == FATHOM_OK)
+            write_map(p, picture, &record);
         report(p, picture, &record);
         picture_free(p, picture);
     }

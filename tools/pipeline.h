@@ -21,7 +21,7 @@ struct pipeline {
     const fathom_model *model;
     struct manifest *manifest;
     const struct table *done; /* of earlier runs, sorted */
-    struct place place;
+    struct place place, sure; /* the latter of confidence maps, with --confidence */
     struct record_run about;
     fathom_format format;
     fathom_image_options decoding;
@@ -32,6 +32,7 @@ struct pipeline {
     struct queue decoded, mapped;
     pthread_mutex_t feeding; /* one thread at a time reads and is let in */
     size_t next;
+    size_t warned;           /* pictures with warnings; under `reporting` */
     struct worker *worker;   /* jobs->sessions */
     pthread_mutex_t reporting;
     bool stop;               /* under `reporting`; nothing more is begun */

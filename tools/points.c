@@ -93,7 +93,7 @@ fathom_status points_read(struct points *points, const char *path, fathom_error 
 /* ---- a map ---- */
 
 fathom_status points_add_map(struct points *points, const char *name, const fathom_map *map,
-                             const struct stereo_rig *rig, int width, int height, fathom_error *err)
+                             const fathom_geometry *rig, int width, int height, fathom_error *err)
 {
     double across = (double)width / map->width, down = (double)height / map->height;
     if (fabs(across / down - 1) > same_shape)

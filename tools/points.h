@@ -11,11 +11,6 @@ struct points {
     size_t count, capacity;
 };
 
-/* What turns disparities into metres: focal * baseline / (disparity + doffs). */
-struct stereo_rig {
-    double focal, baseline, doffs; /* pixels, metres, pixels */
-};
-
 /* "X,Y=METRES" */
 fathom_status points_add_known(struct points *points, const char *text, fathom_error *err);
 
@@ -26,7 +21,7 @@ fathom_status points_read(struct points *points, const char *path, fathom_error 
 /* The pixels with a value of a map that lies over the relative one: depth (rig NULL) or disparity. Of
  * another size, but the same shape, its pixels' centres are carried over. */
 fathom_status points_add_map(struct points *points, const char *name, const fathom_map *map,
-                             const struct stereo_rig *rig, int width, int height, fathom_error *err);
+                             const fathom_geometry *rig, int width, int height, fathom_error *err);
 
 void points_free(struct points *points);
 

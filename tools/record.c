@@ -46,6 +46,8 @@ static void write_map(struct json *json, const struct record *r)
     json_real(json, "p1", (double)r->stats.p1);
     json_real(json, "p50", (double)r->stats.p50);
     json_real(json, "p99", (double)r->stats.p99);
+    report_trust(json, &r->trust, r->confidence);
+    if (r->confidence) json_integer(json, "confidence_bytes", r->confidence_bytes);
 }
 
 static void write_times(struct json *json, const struct record *r)
@@ -71,6 +73,7 @@ static void write_record(struct json *json, const struct record *r, const struct
     if (r->status == FATHOM_OK) write_map(json, r);
     json_text(json, "model", run->model);
     json_text(json, "checkpoint_sha256", run->checkpoint);
+    json_text(json, "weights", run->weights);
     json_text(json, "options", run->options);
     json_text(json, "fathom", fathom_version());
     if (r->status == FATHOM_OK) {
@@ -106,7 +109,7 @@ char *record_line(const struct record *record, const struct record_run *run, siz
 struct reading {
     struct record_read *read;
     char *input_hex, *output_hex, *status;
-    int64_t bytes, mtime_ns, output_bytes;
+    int64_t bytes, mtime_ns, output_bytes, confidence_bytes;
     bool has_bytes, has_mtime;
 };
 
@@ -127,6 +130,7 @@ static void take_member(void *user, const struct json_member *member)
         {"input_hex", &r->input_hex}, {"output_hex", &r->output_hex},
         {"model", &r->read->model},   {"checkpoint_sha256", &r->read->checkpoint},
         {"status", &r->status},       {"options", &r->read->options},
+        {"weights", &r->read->weights},
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         if (json_key_is(member, texts[i].key)) {
@@ -137,6 +141,8 @@ static void take_member(void *user, const struct json_member *member)
     if (json_key_is(member, "mtime_ns")) r->has_mtime = json_get_integer(member, &r->mtime_ns);
     if (json_key_is(member, "output_bytes") && !json_get_integer(member, &r->output_bytes))
         r->output_bytes = 0;
+    if (json_key_is(member, "confidence_bytes") && !json_get_integer(member, &r->confidence_bytes))
+        r->confidence_bytes = 0;
     if (json_key_is(member, "sha256") && member->kind == JSON_STRING && member->size < SHA256_HEX) {
         memcpy(r->read->file.sha256, member->text, member->size);
         r->read->file.sha256[member->size] = 0;
@@ -175,7 +181,7 @@ bool record_parse(const char *line, size_t size, struct record_read *read)
     struct reading r = {.read = read};
     bool good = json_read_object(line, size, take_member, &r) && read->input && read->output &&
                 r.status && (strcmp(r.status, "ok") == 0 || strcmp(r.status, "error") == 0) &&
-                r.bytes >= 0 && r.output_bytes >= 0;
+                r.bytes >= 0 && r.output_bytes >= 0 && r.confidence_bytes >= 0;
     good = good && apply_hex(&read->input, r.input_hex) && apply_hex(&read->output, r.output_hex) &&
            read->input[0] && read->output[0];
     if (good) {
@@ -184,6 +190,7 @@ bool record_parse(const char *line, size_t size, struct record_read *read)
         read->file.mtime_ns = r.mtime_ns;
         read->file.known = r.has_bytes && r.has_mtime;
         read->output_bytes = (uint64_t)r.output_bytes;
+        read->confidence_bytes = (uint64_t)r.confidence_bytes;
     } else {
         record_read_free(read);
     }
@@ -199,6 +206,7 @@ void record_read_free(struct record_read *read)
     free(read->output);
     free(read->model);
     free(read->checkpoint);
+    free(read->weights);
     free(read->options);
     *read = (struct record_read){0};
 }

@@ -21,6 +21,7 @@ struct record_file {
 /* What is the same for all lines of a run. */
 struct record_run {
     const char *model, *checkpoint; /* names of the weights, "" when unknown */
+    const char *weights;            /* a digest of the weights file: see weights_digest() */
     const char *options;            /* all that changes results, in one line */
     const char *cpu;
 };
@@ -36,6 +37,9 @@ struct record {
     int width, height, net_width, net_height;
     struct stats stats;
     const char *precision;
+    const char *confidence; /* relative to the folder of confidence maps; NULL without --confidence */
+    uint64_t confidence_bytes;
+    fathom_trust trust;
     double decode, network, encode, write; /* seconds; encode includes the statistics */
 };
 
@@ -45,9 +49,9 @@ char *record_line(const struct record *record, const struct record_run *run, siz
 /* What a line says, as far as --resume and merge need it. */
 struct record_read {
     char *input, *output; /* owned */
-    char *model, *checkpoint, *options; /* owned */
+    char *model, *checkpoint, *weights, *options; /* owned; NULL when the line has none */
     struct record_file file;
-    uint64_t output_bytes;
+    uint64_t output_bytes, confidence_bytes; /* the latter 0: the line tells of none */
     bool ok; /* its status is "ok" */
 };
 

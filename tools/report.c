@@ -7,34 +7,25 @@
 #include "message.h"
 #include "outputs.h"
 
-const char *kind_name(fathom_kind kind)
+static const struct kind_text {
+    const char *name, *unit, *larger_is, *words;
+} kind_texts[] = {
+    {NULL, NULL, NULL, "unknown (the file does not say what its values mean)"},
+    {"relative_inverse", "relative", "nearer", "relative inverse depth (larger is nearer; not metres)"},
+    {"metric", "m", "farther", "depth in metres (larger is farther)"},
+    {"disparity", "px", "nearer", "disparity of a stereo pair in pixels (larger is nearer)"},
+    {"confidence", "probability", "surer", "confidence, a probability (larger is surer)"},
+};
+
+static const struct kind_text *text_of(fathom_kind kind)
 {
-    return kind == FATHOM_KIND_RELATIVE_INVERSE ? "relative_inverse"
-           : kind == FATHOM_KIND_METRIC         ? "metric"
-                                                : NULL;
+    return &kind_texts[kind <= FATHOM_KIND_CONFIDENCE ? kind : 0];
 }
 
-const char *kind_unit(fathom_kind kind)
-{
-    return kind == FATHOM_KIND_RELATIVE_INVERSE ? "relative"
-           : kind == FATHOM_KIND_METRIC         ? "m"
-                                                : NULL;
-}
-
-const char *kind_larger_is(fathom_kind kind)
-{
-    return kind == FATHOM_KIND_RELATIVE_INVERSE ? "nearer"
-           : kind == FATHOM_KIND_METRIC         ? "farther"
-                                                : NULL;
-}
-
-const char *kind_words(fathom_kind kind)
-{
-    return kind == FATHOM_KIND_RELATIVE_INVERSE
-               ? "relative inverse depth (larger is nearer; not metres)"
-           : kind == FATHOM_KIND_METRIC ? "depth in metres (larger is farther)"
-                                        : "unknown (the file does not say what its values mean)";
-}
+const char *kind_name(fathom_kind kind) { return text_of(kind)->name; }
+const char *kind_unit(fathom_kind kind) { return text_of(kind)->unit; }
+const char *kind_larger_is(fathom_kind kind) { return text_of(kind)->larger_is; }
+const char *kind_words(fathom_kind kind) { return text_of(kind)->words; }
 
 const char *precision_name(fathom_precision precision)
 {
@@ -69,6 +60,41 @@ static double microseconds(double seconds)
     return round(seconds * 1e6) / 1e6;
 }
 
+static const struct {
+    fathom_warning bit;
+    const char *code;
+} warnings[] = {
+    {FATHOM_WARNING_OUTDOORS, "looks_outdoors"},
+    {FATHOM_WARNING_INDOORS, "looks_indoors"},
+    {FATHOM_WARNING_REFLECTIVE, "reflective"},
+};
+
+/* Shares without the digits that mean nothing. */
+static double share(double value)
+{
+    return round(value * 1e6) / 1e6;
+}
+
+void report_trust(struct json *json, const fathom_trust *trust, const char *confidence)
+{
+    if (confidence) json_text(json, "confidence", confidence);
+    json_real(json, "sky_fraction", share(trust->sky));
+    json_real(json, "outdoors", share(trust->outdoors));
+    json_real(json, "reflective_fraction", share(trust->reflective));
+    json_real(json, "invalid_fraction", share(trust->without_value));
+    json_open(json, "warnings", '[');
+    for (size_t i = 0; i < sizeof warnings / sizeof warnings[0]; i++)
+        if (trust->warnings & warnings[i].bit) json_text(json, NULL, warnings[i].code);
+    json_close(json, ']');
+}
+
+void report_warnings(const char *input, const fathom_trust *trust)
+{
+    for (size_t i = 0; i < sizeof warnings / sizeof warnings[0]; i++)
+        if (trust->warnings & warnings[i].bit)
+            complain("warning: \"%s\" %s", input, fathom_warning_text(warnings[i].bit));
+}
+
 void report_json(FILE *out, const struct result *result, const fathom_model_info *model)
 {
     struct json json = json_start(out);
@@ -91,6 +117,7 @@ void report_json(FILE *out, const struct result *result, const fathom_model_info
     json_integer(&json, "threads", (uint64_t)result->threads);
     json_text(&json, "cpu", result->cpu);
     json_text(&json, "precision", result->precision);
+    report_trust(&json, &result->trust, result->confidence);
     json_open(&json, "seconds", '{');
     json_real(&json, "decode", microseconds(result->decode));
     json_real(&json, "network", microseconds(result->network));

@@ -6,13 +6,16 @@
 #include <stdio.h>
 
 #include "fathom.h"
+#include "json.h"
 
 struct result {
     const char *input, *output; /* "-" for the standard streams */
     fathom_format format;
     fathom_encoding encoding;
     fathom_kind kind;
-    double min, max;            /* of the map's values */
+    double min, max;            /* of the map's finite values; NaN if there are none */
+    const char *confidence;     /* where it was written; NULL without --confidence */
+    fathom_trust trust;
     int width, height, net_width, net_height;
     int threads;
     const char *cpu, *precision;
@@ -23,11 +26,17 @@ struct result {
 void report_line(FILE *out, const struct result *result);
 
 void report_json(FILE *out, const struct result *result, const fathom_model_info *model);
+/* Members of the object that is open: what the map says of itself. */
+void report_trust(struct json *json, const fathom_trust *trust, const char *confidence);
+
+/* A line on stderr for each warning. */
+void report_warnings(const char *input, const fathom_trust *trust);
+
 void report_json_error(FILE *out, const char *input, const fathom_error *err);
 
-/* "relative_inverse" or "metric"; NULL when the map does not say. The same for the others. */
+/* "relative_inverse", "metric" or "disparity"; NULL when the map does not say. The same for the others. */
 const char *kind_name(fathom_kind kind);
-const char *kind_unit(fathom_kind kind);      /* "relative", "m" */
+const char *kind_unit(fathom_kind kind);      /* "relative", "m", "px" */
 const char *kind_larger_is(fathom_kind kind); /* "nearer", "farther" */
 const char *kind_words(fathom_kind kind);     /* a phrase; never NULL */
 

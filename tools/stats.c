@@ -3,6 +3,7 @@
  * then the values of the three classes in question by their lower 16. */
 #include "stats.h"
 
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,23 +40,30 @@ bool stats_of(const float *values, size_t n, struct stats *stats)
     float *const target[QUANTILES] = {&stats->p1, &stats->p50, &stats->p99};
     uint64_t *count = calloc(CLASSES, sizeof *count);
     if (!count) return false;
-    stats->min = stats->max = values[0];
+    size_t finite = 0;
+    *stats = (struct stats){NAN, NAN, NAN, NAN, NAN};
     for (size_t i = 0; i < n; i++) {
+        if (!isfinite(values[i])) continue;
+        if (finite++ == 0) stats->min = stats->max = values[i];
         count[key_of(values[i]) >> 16]++;
         stats->min = values[i] < stats->min ? values[i] : stats->min;
         stats->max = values[i] > stats->max ? values[i] : stats->max;
     }
+    if (finite == 0) {
+        free(count);
+        return true;
+    }
     uint64_t rank[QUANTILES];
     uint32_t upper[QUANTILES];
     for (int q = 0; q < QUANTILES; q++) {
-        rank[q] = (uint64_t)(quantile[q] * (double)(n - 1) + 0.5);
+        rank[q] = (uint64_t)(quantile[q] * (double)(finite - 1) + 0.5);
         upper[q] = find_class(count, &rank[q]);
     }
     for (int q = 0; q < QUANTILES; q++) {
         if (q == 0 || upper[q] != upper[q - 1]) {
             memset(count, 0, CLASSES * sizeof *count);
             for (size_t i = 0; i < n; i++)
-                if (key_of(values[i]) >> 16 == upper[q]) count[key_of(values[i]) & 0xffff]++;
+                if (isfinite(values[i]) && key_of(values[i]) >> 16 == upper[q]) count[key_of(values[i]) & 0xffff]++;
         }
         *target[q] = value_of(upper[q] << 16 | find_class(count, &rank[q]));
     }

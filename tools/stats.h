@@ -11,7 +11,7 @@ struct stats {
     float p1, p50, p99; /* the value at place round(q * (n - 1)) of the sorted values: exact */
 };
 
-/* Of n >= 1 finite values. False when there is no memory. */
+/* Of those of n >= 1 values that are finite; NaN if none is. False when there is no memory. */
 bool stats_of(const float *values, size_t n, struct stats *stats);
 
 #endif

@@ -21,8 +21,12 @@ Architecture = namedtuple("Architecture", "title matches sources unused settle")
 
 def known():
     """All of them; a checkpoint is taken for the first that matches."""
+    import midas_conv
+    import midas_levit
+    import midas_next
+    import midas_swin
     import midas_vit
-    return midas_vit.ARCHITECTURES
+    return midas_swin.ARCHITECTURES + midas_levit.ARCHITECTURES + midas_next.ARCHITECTURES + midas_conv.ARCHITECTURES + midas_vit.ARCHITECTURES
 
 
 class Model:

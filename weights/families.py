@@ -274,6 +274,8 @@ def stored(values, layout):
         return values.reshape(values.shape[:2])
     if layout == "conv3":  # [O, I, k, k] -> [O, k, k, I]
         return np.ascontiguousarray(values.transpose(0, 2, 3, 1))
+    if layout == "depthwise":  # [C, 1, k, k] -> [k, k, C]
+        return np.ascontiguousarray(values[:, 0].transpose(1, 2, 0))
     if layout == "deconv":  # [I, O, k, k] -> [k, k, O, I]
         return np.ascontiguousarray(values.transpose(2, 3, 1, 0))
     if layout == "halves":  # [O, 2*I] -> [2, O, I]
@@ -293,6 +295,8 @@ def unstored(values, layout, patch):
         return values.reshape(*values.shape, 1, 1)
     if layout == "conv3":
         return values.transpose(0, 3, 1, 2)
+    if layout == "depthwise":
+        return values.transpose(2, 0, 1)[:, None]
     if layout == "deconv":
         return values.transpose(3, 2, 0, 1)
     if layout == "halves":
@@ -322,5 +326,5 @@ def stored_type(row, dtype):
     """Vectors and the token tables are few and touch everything: they always stay f32."""
     if row.layout == "i8":
         return "i8"
-    keep = len(row.shape) == 1 or row.layout in ("token", "table", "bias_table")
+    keep = len(row.shape) == 1 or row.layout in ("token", "table", "bias_table", "depthwise")
     return "f32" if keep else dtype

@@ -44,7 +44,8 @@ STAGE_FN = c.CFUNCTYPE(None, c.c_void_p, c.POINTER(Stage))
 
 class Options(c.Structure):
     _fields_ = [("threads", c.c_int), ("size", c.c_int), ("gemm", c.c_int), ("precision", c.c_int),
-                ("on_stage", STAGE_FN), ("user", c.c_void_p), ("profile", c.c_int)]
+                ("on_stage", STAGE_FN), ("user", c.c_void_p), ("profile", c.c_int), ("confidence", c.c_int),
+                ("inspect", c.c_int), ("edges", c.c_int), ("sky", c.c_int)]
 
 
 class Info(c.Structure):

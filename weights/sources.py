@@ -35,6 +35,18 @@ def stacked(name, shape, layout, parts):
                   lambda *values: np.concatenate(values))
 
 
+def reading(taps, rows):
+    """The decoder's rows for an encoder whose taps have these channels, numbers or symbols: C0, C1, ... become
+    them, so that a checkpoint in which the two do not fit is told so."""
+    symbols = {f"C{k}": channels for k, channels in enumerate(taps)}
+
+    def known(shape):
+        return tuple(symbols.get(term, term) if isinstance(term, str) else term for term in shape)
+
+    return [row._replace(shape=known(row.shape), parts=tuple((name, known(shape)) for name, shape in row.parts))
+            for row in rows]
+
+
 def standardised(name, shape, part, root):
     """A convolution's weights with mean 0 and variance 1 for each output channel. root: of the variance,
     with its epsilon, a function."""

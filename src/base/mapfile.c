@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#define _POSIX_C_SOURCE 200809L
+#define _GNU_SOURCE /* madvise */
 #include "base/mapfile.h"
 
 #include <errno.h>
@@ -49,6 +49,16 @@ fathom_status fm_mapfile_open(struct fm_mapfile *file, const char *path, fathom_
 void fm_mapfile_borrow(struct fm_mapfile *file, const void *bytes, size_t size)
 {
     *file = (struct fm_mapfile){.data = bytes, .size = size};
+}
+
+void fm_mapfile_forget(const struct fm_mapfile *file, const void *data, size_t bytes)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), start = (uintptr_t)data;
+    const uintptr_t first = (start + page - 1) / page * page, last = (start + bytes) / page * page;
+    if (!file->mapped || start < (uintptr_t)file->data ||
+        start + bytes > (uintptr_t)file->data + file->size || last <= first)
+        return;
+    madvise((void *)first, last - first, MADV_DONTNEED);
 }
 
 void fm_mapfile_close(struct fm_mapfile *file)

@@ -16,6 +16,10 @@ struct fm_mapfile {
 /* Maps a regular file. An empty file gives size 0 and data NULL. */
 fathom_status fm_mapfile_open(struct fm_mapfile *file, const char *path, fathom_error *err);
 void fm_mapfile_borrow(struct fm_mapfile *file, const void *bytes, size_t size);
+/* Drops the whole pages of a part of a mapped file from this process's memory: they stay in the system's page
+ * cache, and come back when they are read again. */
+void fm_mapfile_forget(const struct fm_mapfile *file, const void *data, size_t bytes);
+
 void fm_mapfile_close(struct fm_mapfile *file);
 
 #endif

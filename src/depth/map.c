@@ -8,9 +8,20 @@
 
 #define MAX_VALUES ((int64_t)1 << 30)
 
+const char *fm_kind_name(fathom_kind kind)
+{
+    return kind == FATHOM_KIND_METRIC             ? "metric"
+           : kind == FATHOM_KIND_RELATIVE_INVERSE ? "relative_inverse"
+           : kind == FATHOM_KIND_DISPARITY        ? "disparity"
+           : kind == FATHOM_KIND_CONFIDENCE       ? "confidence"
+                                                  : NULL;
+}
+
 const char *fm_unit(fathom_kind kind)
 {
     if (kind == FATHOM_KIND_METRIC) return "m";
+    if (kind == FATHOM_KIND_DISPARITY) return "px";
+    if (kind == FATHOM_KIND_CONFIDENCE) return "probability";
     return kind == FATHOM_KIND_RELATIVE_INVERSE ? "relative" : "";
 }
 
@@ -47,6 +58,12 @@ static fathom_status check_conversion(const fathom_map *map, double scale, doubl
                            scale, shift);
         return FATHOM_OK;
     }
+    if (map->kind == FATHOM_KIND_DISPARITY)
+        return fm_fail(err, FATHOM_E_UNITS,
+                       "metres were asked of a disparity map: they take the pair's focal length, baseline "
+                       "and doffs, as in fathom_disparity_to_metres");
+    if (map->kind == FATHOM_KIND_CONFIDENCE)
+        return fm_fail(err, FATHOM_E_UNITS, "metres were asked of a confidence map, which holds probabilities");
     if (map->kind != FATHOM_KIND_RELATIVE_INVERSE)
         return fm_fail(err, FATHOM_E_ARGUMENT,
                        "the map does not say whether it is relative or metric: set its kind first "

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * The PNG container for write_png16 and write_color: rows in, bytes in memory out, by libpng. */
-#define _POSIX_C_SOURCE 200809L
 #include "depth/depth.h"
 
-#include <locale.h>
 #include <png.h>
 #include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,53 +12,6 @@
  * (ms, MB): Up/0 4 5.6, Up/1 49 2.5, Up/2 56 2.4, Up/3 75 2.3, Up/6 178 2.1, Up/9 274 2.1; Sub/1 56 2.6,
  * Average/1 61 3.0, Paeth/1 65 2.8; without matches (Z_HUFFMAN_ONLY) Up 37 3.6. */
 enum { DEFAULT_LEVEL = 1, MOST_LEVEL = 9 };
-
-void fm_format_number(char *to, size_t size, double v)
-{
-    locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-    locale_t old = c ? uselocale(c) : (locale_t)0;
-    snprintf(to, size, "%.17g", v);
-    if (!c) return;
-    uselocale(old);
-    freelocale(c);
-}
-
-int fm_parse_number(const char *text, double *v)
-{
-    char *end;
-    locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-    locale_t old = c ? uselocale(c) : (locale_t)0;
-    *v = strtod(text, &end);
-    if (c) {
-        uselocale(old);
-        freelocale(c);
-    }
-    return end != text && *end == 0;
-}
-
-void fm_png_add(struct fm_png *png, const char *key, const char *format, ...)
-{
-    if (png->texts == FM_PNG_TEXTS) return;
-    struct fm_png_text *text = &png->text[png->texts];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text->value, sizeof text->value, format, args);
-    va_end(args);
-    text->key = key;
-    if (text->value[0]) png->texts++;
-}
-
-void fm_png_add_origin(struct fm_png *png, const fathom_map *map)
-{
-    int metric = map->kind == FATHOM_KIND_METRIC;
-    fm_png_add(png, "Software", "fathom %s", fathom_version());
-    fm_png_add(png, "fathom:kind", "%s", metric ? "metric" : "relative_inverse");
-    fm_png_add(png, "fathom:model", "%s", map->model);
-    fm_png_add(png, "fathom:checkpoint_sha256", "%s", map->checkpoint_sha256);
-    fm_png_add(png, "fathom:input_size", "%dx%d", map->width, map->height);
-    if (map->net_width > 0 && map->net_height > 0)
-        fm_png_add(png, "fathom:network_size", "%dx%d", map->net_width, map->net_height);
-}
 
 /* All that is alive across libpng's longjmp. */
 struct encoder {
@@ -116,15 +66,15 @@ static void on_flush(png_structp p) { (void)p; }
 
 static void write_texts(struct encoder *e)
 {
-    png_text texts[FM_PNG_TEXTS];
+    png_text texts[FM_TEXTS];
     memset(texts, 0, sizeof texts);
-    for (int i = 0; i < e->png->texts; i++) {
+    for (int i = 0; i < e->png->texts.count; i++) {
         texts[i].compression = PNG_TEXT_COMPRESSION_NONE;
-        texts[i].key = (char *)(uintptr_t)e->png->text[i].key; /* libpng copies both */
-        texts[i].text = (char *)(uintptr_t)e->png->text[i].value;
-        texts[i].text_length = strlen(e->png->text[i].value);
+        texts[i].key = (char *)(uintptr_t)e->png->texts.text[i].key; /* libpng copies both */
+        texts[i].text = (char *)(uintptr_t)e->png->texts.text[i].value;
+        texts[i].text_length = strlen(e->png->texts.text[i].value);
     }
-    png_set_text(e->write, e->info, texts, e->png->texts);
+    png_set_text(e->write, e->info, texts, e->png->texts.count);
 }
 
 /* Returns 0 on success; libpng's errors come back here as 1. */

@@ -17,6 +17,10 @@ static const struct reader {
     {"\x89PNG\r\n\x1a\n", 8, fm_decode_png16},
     {"Pf", 2, fm_decode_pfm},
     {"\x93NUMPY", 6, fm_decode_npy},
+    {"II*", 4, fm_decode_tiff_map},
+    {"MM\0*", 4, fm_decode_tiff_map},
+    {"II+", 4, fm_decode_tiff_map},
+    {"MM\0+", 4, fm_decode_tiff_map},
 };
 
 static fathom_status decode(const char *name, const struct fm_mapfile *file, fathom_map *map,
@@ -29,8 +33,8 @@ static fathom_status decode(const char *name, const struct fm_mapfile *file, fat
             memcmp(file->data, readers[i].magic, readers[i].length) == 0)
             return readers[i].decode(name, file->data, file->size, map, encoding, err);
     return fm_fail(err, FATHOM_E_FORMAT,
-                   "%s: not a depth map: a 16-bit PNG, a one-channel PFM or an NPY file that "
-                   "fathom wrote was expected",
+                   "%s: not a depth map: a 16-bit PNG, a one-channel PFM, an NPY or a TIFF file "
+                   "that fathom wrote was expected",
                    name);
 }
 

@@ -2,7 +2,6 @@
  * A 16-bit PNG of write_png16.c -> values; and one of others, whose scale the caller knows. */
 #include "depth/depth.h"
 
-#include <math.h>
 #include <png.h>
 #include <setjmp.h>
 #include <stdio.h>
@@ -69,30 +68,21 @@ static void on_free(png_structp p, png_voidp made)
     free(made);
 }
 
-static const char *find_text(const struct decoder *d, const char *key)
+static int find_text(const void *file, const char *key, char value[FM_TEXT])
 {
+    const struct decoder *d = file;
     png_textp texts = NULL;
     int n = png_get_text(d->read, d->info, &texts, NULL);
     for (int i = 0; i < n; i++)
-        if (strcmp(texts[i].key, key) == 0 && texts[i].text) return texts[i].text;
-    return NULL;
-}
-
-static int find_number(const struct decoder *d, const char *key, double *v)
-{
-    const char *text = find_text(d, key);
-    return text && fm_parse_number(text, v) && isfinite(*v);
-}
-
-static void copy_text(char *to, size_t size, const char *text)
-{
-    snprintf(to, size, "%s", text ? text : "");
+        if (strcmp(texts[i].key, key) == 0 && texts[i].text) {
+            snprintf(value, FM_TEXT, "%s", texts[i].text);
+            return 1;
+        }
+    return 0;
 }
 
 static fathom_status read_meaning(struct decoder *d)
 {
-    const char *kind = find_text(d, "fathom:kind");
-    double first_code = 0;
     if (png_get_bit_depth(d->read, d->info) != 16 ||
         png_get_color_type(d->read, d->info) != PNG_COLOR_TYPE_GRAY)
         return fm_fail(d->err, FATHOM_E_FORMAT,
@@ -101,34 +91,23 @@ static fathom_status read_meaning(struct decoder *d)
                        d->name, png_get_bit_depth(d->read, d->info),
                        png_get_channels(d->read, d->info));
     d->encoding->format = FATHOM_FORMAT_PNG16;
-    if (!kind && d->given > 0) {
+    char text[FM_TEXT];
+    const int described = find_text(d, "fathom:kind", text);
+    if (!described && d->given > 0) {
         d->encoding->scale = d->given;
         d->encoding->first_code = 1;
         return FATHOM_OK;
     }
-    if (!kind && d->given < 0)
+    if (!described && d->given < 0)
         return fm_fail(d->err, FATHOM_E_FORMAT,
                        "%s: this 16-bit PNG does not say what its codes mean: give how many make a "
                        "metre or a pixel (mm: 1000, kitti: 256, tum: 5000)",
                        d->name);
-    if (kind && strcmp(kind, "metric") == 0) d->map->kind = FATHOM_KIND_METRIC;
-    if (kind && strcmp(kind, "relative_inverse") == 0) d->map->kind = FATHOM_KIND_RELATIVE_INVERSE;
-    if (!d->map->kind || !find_number(d, "fathom:scale", &d->encoding->scale) ||
-        !find_number(d, "fathom:offset", &d->encoding->offset) ||
-        !find_number(d, "fathom:first_code", &first_code) || first_code < 0 || first_code > 65535)
+    if (!fm_read_meaning(find_text, d, d->map, d->encoding))
         return fm_fail(d->err, FATHOM_E_FORMAT,
                        "%s: this 16-bit PNG was not written by fathom (its text chunks do not say "
                        "what the codes mean): its values are unknown",
                        d->name);
-    d->encoding->first_code = (int)first_code;
-    copy_text(d->encoding->unit, sizeof d->encoding->unit, fm_unit(d->map->kind));
-    copy_text(d->map->model, sizeof d->map->model, find_text(d, "fathom:model"));
-    copy_text(d->map->checkpoint_sha256, sizeof d->map->checkpoint_sha256,
-              find_text(d, "fathom:checkpoint_sha256"));
-    const char *net = find_text(d, "fathom:network_size");
-    if (net && (sscanf(net, "%9dx%9d", &d->map->net_width, &d->map->net_height) != 2 ||
-                d->map->net_width < 1 || d->map->net_height < 1))
-        d->map->net_width = d->map->net_height = 0;
     return FATHOM_OK;
 }
 
@@ -154,17 +133,8 @@ static fathom_status prepare(struct decoder *d)
 static fathom_status decode_row(const struct decoder *d, int y)
 {
     float *to = d->map->values + (size_t)y * (size_t)d->map->width;
-    const fathom_encoding *encoding = d->encoding;
-    for (int x = 0; x < d->map->width; x++) {
-        int code = d->row[2 * x] << 8 | d->row[2 * x + 1];
-        double v = encoding->offset + encoding->scale * code;
-        to[x] = code < encoding->first_code ? NAN : (float)v;
-        if (code >= encoding->first_code && !isfinite(to[x]))
-            return fm_fail(d->err, FATHOM_E_FORMAT,
-                           "%s: code %d at column %d, row %d means %g, a finite float was "
-                           "expected: its scale or offset is damaged",
-                           d->name, code, x, y, v);
-    }
+    for (int x = 0; x < d->map->width; x++)
+        FM_TRY(fm_value_of(d->encoding, d->row[2 * x] << 8 | d->row[2 * x + 1], d->name, &to[x], d->err));
     return FATHOM_OK;
 }
 

@@ -21,9 +21,11 @@ static fathom_status decode(const char *name, const struct fm_mapfile *file,
         return fm_decode_npy_any(name, bytes, file->size, map, err);
     if (file->size >= 4 && memcmp(bytes, "PK", 2) == 0)
         return fm_decode_npz(name, bytes, file->size, opt->key, map, err);
+    if (file->size >= 4 && (memcmp(bytes, "II", 2) == 0 || memcmp(bytes, "MM", 2) == 0))
+        return fm_decode_tiff_map(name, bytes, file->size, map, &encoding, err);
     return fm_fail(err, FATHOM_E_FORMAT,
-                   "%s: no ground truth: a 16-bit PNG, a one-channel PFM, an NPY or an NPZ file was "
-                   "expected",
+                   "%s: no ground truth: a 16-bit PNG, a one-channel PFM, a float32 TIFF, an NPY or an NPZ "
+                   "file was expected",
                    name);
 }
 
@@ -31,8 +33,7 @@ static fathom_status decode(const char *name, const struct fm_mapfile *file,
 static fathom_status settle(const char *name, const fathom_truth_options *opt, fathom_map *map,
                             fathom_error *err)
 {
-    int said = map->kind != 0;
-    if (said && map->kind != opt->kind)
+    if (map->kind && map->kind != opt->kind)
         return fm_fail(err, FATHOM_E_UNITS,
                        "%s: a map of %s, %s was expected", name,
                        map->kind == FATHOM_KIND_RELATIVE_INVERSE ? "relative inverse depth, which has no unit"
@@ -70,10 +71,11 @@ fathom_status fathom_truth_read(fathom_map *map, const char *path, const fathom_
     struct fm_mapfile file;
     FM_TRY(fm_mapfile_open(&file, path, err));
     fathom_status status = decode(path, &file, &opt, map, err);
-    int is_png = file.size >= 1 && file.data[0] == 0x89;
+    /* a PNG's codes were scaled where they were read, and a map of fathom's is in its unit */
+    int is_scaled = opt.units == 0 || map->kind || (file.size && file.data[0] == 0x89);
     fm_mapfile_close(&file);
     if (status == FATHOM_OK) status = settle(path, &opt, map, err);
-    if (status == FATHOM_OK) mark_unknown(map, is_png || opt.units == 0 ? 1 : opt.units);
+    if (status == FATHOM_OK) mark_unknown(map, is_scaled ? 1 : opt.units);
     if (status) fathom_map_free(map);
     return status;
 }

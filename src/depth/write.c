@@ -22,7 +22,10 @@ static const struct writer {
     {".png", FATHOM_FORMAT_PNG16, fm_encode_png16},
     {".pfm", FATHOM_FORMAT_PFM, fm_encode_pfm},
     {".npy", FATHOM_FORMAT_NPY, fm_encode_npy},
+    {".tiff", FATHOM_FORMAT_TIFF, fm_encode_tiff},
+    {".tif", FATHOM_FORMAT_TIFF, fm_encode_tiff},
     {NULL, FATHOM_FORMAT_COLOR, fm_encode_color},
+    {NULL, FATHOM_FORMAT_TIFF16, fm_encode_tiff16},
 };
 
 enum { WRITERS = sizeof writers / sizeof writers[0], NAME_TRIES = 64 };
@@ -48,11 +51,13 @@ static fathom_status check_map(const fathom_map *map, fathom_format format, fath
     int raw = format == FATHOM_FORMAT_PFM || format == FATHOM_FORMAT_NPY;
     if (!raw && fm_unit(map->kind)[0] == 0)
         return fm_fail(err, FATHOM_E_ARGUMENT,
-                       "the map does not say whether it is relative or metric, which a PNG must: "
-                       "set its kind, or write .pfm or .npy");
+                       "the map does not say whether it is relative or metric, which a PNG or "
+                       "TIFF must: set its kind, or write .pfm or .npy");
+    /* Masked edges and sky, and what a stereo pair does not show, are NaN; sky may be infinitely far. */
+    const int sky = map->kind == FATHOM_KIND_METRIC;
     size_t n = (size_t)map->width * (size_t)map->height;
     for (size_t i = 0; i < n; i++)
-        if (!isfinite(map->values[i]))
+        if (isinf(map->values[i]) && !(sky && map->values[i] > 0))
             return fm_fail(err, FATHOM_E_NUMERIC,
                            "the map holds %g at column %zu, row %zu, where a finite value was "
                            "expected: it was not written",
@@ -61,14 +66,18 @@ static fathom_status check_map(const fathom_map *map, fathom_format format, fath
     return FATHOM_OK;
 }
 
+static int ends_in(const char *path, const char *extension)
+{
+    const size_t length = strlen(path), n = strlen(extension);
+    return length > n && strcasecmp(path + length - n, extension) == 0;
+}
+
 static const struct writer *find_writer(fathom_format format, const char *path)
 {
-    size_t length = path ? strlen(path) : 0;
     for (int i = 0; i < WRITERS; i++) {
         const char *extension = writers[i].extension;
         if (format != FATHOM_FORMAT_AUTO ? writers[i].format == format
-                                         : extension && length > 4 &&
-                                               strcasecmp(path + length - 4, extension) == 0)
+                                         : extension && path && ends_in(path, extension))
             return &writers[i];
     }
     return NULL;
@@ -200,8 +209,8 @@ fathom_status fathom_map_write(const fathom_map *map, const char *path,
     const struct writer *writer = find_writer(opt ? opt->format : FATHOM_FORMAT_AUTO, path);
     if (!writer)
         return fm_fail(err, FATHOM_E_ARGUMENT,
-                       "%s: its extension names no format that fathom writes: use .png, .pfm or "
-                       ".npy, or set the format",
+                       "%s: its extension names no format that fathom writes: use .png, .pfm, "
+                       ".npy or .tiff, or set the format",
                        path);
     struct fm_bytes out = {0};
     fathom_encoding used;
@@ -209,5 +218,31 @@ fathom_status fathom_map_write(const fathom_map *map, const char *path,
     fathom_status status = write_file(path, &out, err);
     free(out.data);
     if (!status && encoding) *encoding = used;
+    return status;
+}
+
+struct mask {
+    const uint8_t *values;
+    size_t width;
+};
+
+static void fill_mask_row(const void *user, int y, unsigned char *row)
+{
+    const struct mask *mask = user;
+    memcpy(row, mask->values + (size_t)y * mask->width, mask->width);
+}
+
+fathom_status fathom_mask_write(const uint8_t *mask, int width, int height, const char *path,
+                                fathom_error *err)
+{
+    if (!mask || !path || width < 1 || height < 1)
+        return fm_fail(err, FATHOM_E_ARGUMENT, "fathom_mask_write: a mask and a file name were expected");
+    const struct mask user = {mask, (size_t)width};
+    const struct fm_png png = {.width = width, .height = height, .bits = 8, .channels = 1,
+                               .row = fill_mask_row, .user = &user};
+    struct fm_bytes out = {0};
+    fathom_status status = fm_png_encode(&png, &out, err);
+    if (!status) status = write_file(path, &out, err);
+    free(out.data);
     return status;
 }

@@ -44,6 +44,10 @@ static void fill_row(const void *user, int y, unsigned char *row)
     size_t first = (size_t)y * (size_t)p->map->width;
     double range = p->high - p->low;
     for (int x = 0; x < p->map->width; x++, row += 3) {
+        if (!isfinite(p->map->values[first + (size_t)x])) { /* no value, or infinitely far: black */
+            memset(row, 0, 3);
+            continue;
+        }
         /* a constant map has no near and far: the middle colour */
         double t = range > 0 ? (nearness(p->map, first + (size_t)x) - p->low) / range : 0.5;
         memcpy(row, p->shade[(int)(t * (SHADES - 1) + 0.5)], 3);
@@ -57,16 +61,17 @@ fathom_status fm_encode_color(const fathom_map *map, const fathom_write_options 
     size_t n = (size_t)map->width * (size_t)map->height;
     struct palette palette = {.map = map};
     fill_shades(&palette, opt->reverse_color);
-    palette.low = palette.high = nearness(map, 0);
-    for (size_t i = 1; i < n; i++) {
+    palette.low = palette.high = (double)NAN;
+    for (size_t i = 0; i < n; i++) {
+        if (!isfinite(map->values[i])) continue;
         double v = nearness(map, i);
         palette.low = fmin(palette.low, v);
         palette.high = fmax(palette.high, v);
     }
     struct fm_png png = {.width = map->width, .height = map->height, .bits = 8, .channels = 3,
                          .level = opt->png_level, .row = fill_row, .user = &palette};
-    fm_png_add(&png, "Description", "Depth map in false colours, for looking only: near is %s",
-               opt->reverse_color ? "dark" : "bright");
-    fm_png_add_origin(&png, map);
+    fm_text_add(&png.texts, "Description", "Depth map in false colours, for looking only: near is %s",
+                opt->reverse_color ? "dark" : "bright");
+    fm_text_add_origin(&png.texts, map);
     return fm_png_encode(&png, out, err);
 }

@@ -1,86 +1,30 @@
 /* SPDX-License-Identifier: MIT
- * 16-bit grey PNG whose text chunks say what the codes mean: value = offset + scale * code.
- * Code 0 is kept for "no value", so viewers and other tools may cut regions out with black. */
+ * 16-bit grey PNG whose text chunks say what the codes mean. */
 #include "depth/depth.h"
 
-#include <math.h>
-
-enum { FIRST_CODE = 1, LAST_CODE = 65535 };
-
-struct codes {
+struct coded {
     const fathom_map *map;
-    double scale, offset;
+    const fathom_encoding *encoding;
 };
-
-/* The map's own range over all codes. */
-static void relative_codes(struct codes *c, double low, double high)
-{
-    if (low < high) {
-        c->scale = (high - low) / (LAST_CODE - FIRST_CODE);
-        c->offset = low - c->scale * FIRST_CODE;
-    } else { /* a constant: every code is 1 and offset + scale is the value, exactly */
-        c->scale = low != 0 ? fabs(low) : 1;
-        c->offset = low - c->scale;
-    }
-}
-
-/* Millimetres, or the first of 2, 5, 10, 20, 50, ... mm with which the largest depth fits. */
-static void metric_codes(struct codes *c, double high)
-{
-    static const double steps[] = {1, 2, 5};
-    double millimetres = 1;
-    for (int i = 1; rint(high * 1000 / millimetres) > LAST_CODE; i++)
-        millimetres = steps[i % 3] * pow(10, i / 3);
-    c->scale = millimetres / 1000;
-    c->offset = 0;
-}
 
 static void fill_row(const void *user, int y, unsigned char *row)
 {
-    const struct codes *c = user;
+    const struct coded *c = user;
     const float *values = c->map->values + (size_t)y * (size_t)c->map->width;
     for (int x = 0; x < c->map->width; x++) {
-        double code = rint(((double)values[x] - c->offset) / c->scale);
-        code = code < FIRST_CODE ? FIRST_CODE : code > LAST_CODE ? LAST_CODE : code;
-        unsigned n = (unsigned)code;
-        *row++ = (unsigned char)(n >> 8);
-        *row++ = (unsigned char)(n & 255);
+        const uint16_t code = fm_code_of(c->encoding, values[x]);
+        *row++ = (unsigned char)(code >> 8);
+        *row++ = (unsigned char)(code & 255);
     }
 }
 
 fathom_status fm_encode_png16(const fathom_map *map, const fathom_write_options *opt,
                               struct fm_bytes *out, fathom_encoding *encoding, fathom_error *err)
 {
-    size_t n = (size_t)map->width * (size_t)map->height;
-    float low = map->values[0], high = low;
-    for (size_t i = 1; i < n; i++) {
-        low = map->values[i] < low ? map->values[i] : low;
-        high = map->values[i] > high ? map->values[i] : high;
-    }
-    int metric = map->kind == FATHOM_KIND_METRIC;
-    struct codes codes = {.map = map};
-    if (metric)
-        metric_codes(&codes, (double)high);
-    else
-        relative_codes(&codes, (double)low, (double)high);
-    encoding->scale = codes.scale;
-    encoding->offset = codes.offset;
-    encoding->first_code = FIRST_CODE;
-
-    char number[32];
+    fm_choose_codes(map, encoding);
+    const struct coded coded = {map, encoding};
     struct fm_png png = {.width = map->width, .height = map->height, .bits = 16, .channels = 1,
-                         .level = opt->png_level, .row = fill_row, .user = &codes};
-    fm_png_add(&png, "Description", "%s",
-               metric ? "Depth map: metres along the optical axis, larger is farther"
-                      : "Relative inverse depth map: larger is nearer, not metres");
-    fm_png_add_origin(&png, map);
-    fm_png_add(&png, "fathom:unit", "%s", encoding->unit);
-    fm_format_number(number, sizeof number, codes.scale);
-    fm_png_add(&png, "fathom:scale", "%s", number);
-    fm_format_number(number, sizeof number, codes.offset);
-    fm_png_add(&png, "fathom:offset", "%s", number);
-    fm_png_add(&png, "fathom:first_code", "%d", FIRST_CODE);
-    fm_png_add(&png, "fathom:formula", "value = offset + scale * code for code >= first_code, %s",
-               metric ? "in metres; larger is farther" : "unitless; larger is nearer; not metres");
+                         .level = opt->png_level, .row = fill_row, .user = &coded};
+    fm_text_add_meaning(&png.texts, map, encoding);
     return fm_png_encode(&png, out, err);
 }

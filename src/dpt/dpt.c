@@ -4,12 +4,23 @@
 
 #include <stdio.h>
 
+#include "ops/spatial.h"
+
 /* Finest path to depth. The last two convolutions come after the upsampling, or (FM_HEAD_OUTPUT) at
  * the path's size: a quarter of the work where the path has half the output's sides. */
 static void run_head(struct fm_context *context, const struct fm_dpt *dpt,
                      const struct fm_feature *path, int height, int width, float *out)
 {
     const struct fm_dpt_config *c = &dpt->config;
+    const size_t mark = fm_arena_mark(context->arena);
+    struct fm_feature x = *path;
+    for (int i = 0; i < FM_TRANSPOSED && c->transposed[i]; i++) {
+        struct fm_feature larger = fm_feature_alloc(context, 2 * x.h, 2 * x.w, c->transposed[i]);
+        fm_conv_transposed(context, &dpt->transposed[i], &x, FM_ACT_HARDSWISH, &larger);
+        x = larger;
+        fm_part_end(context, "head.transposed.%d", i);
+    }
+    path = &x;
     struct fm_feature mid = fm_feature_alloc(context, path->h, path->w, c->head_mid);
     fm_conv3x3(context, &dpt->conv1, path, 1, &mid, NULL); /* no activation here */
     fm_part_end(context, "head.conv1");
@@ -26,6 +37,7 @@ static void run_head(struct fm_context *context, const struct fm_dpt *dpt,
     }
     fm_part_end(context, "head");
     fm_report(context, "head", out, 2, height, width, 1);
+    fm_arena_release(context->arena, mark);
 }
 
 void fm_dpt_forward(struct fm_context *context, const struct fm_dpt *dpt,

@@ -18,6 +18,8 @@ enum fm_readout { FM_READOUT_IGNORE, FM_READOUT_ADD, FM_READOUT_PROJECT };
  * MiDaS v2.1) the input's positive part. */
 enum fm_unit_skip { FM_SKIP_INPUT, FM_SKIP_POSITIVE };
 enum fm_out_conv { FM_OUT_CONV, FM_OUT_NONE };
+/* Transposed 3x3 convolutions of stride 2 with hard-swish between fusion and head (LeViT). */
+enum { FM_TRANSPOSED = 2 };
 enum fm_head_upsample { FM_HEAD_INPUT, FM_HEAD_OUTPUT }; /* what is brought to full size */
 
 struct fm_dpt_config {
@@ -27,6 +29,7 @@ struct fm_dpt_config {
     int fusion, expand;     /* F; 1: channels double from level to level */
     enum fm_unit_skip skip;
     enum fm_out_conv out_conv;
+    int transposed[FM_TRANSPOSED]; /* channels of them, 0: there are none */
     int head_mid, head_out; /* channels of the head's first and second convolution */
     enum fm_head_upsample upsample;
     struct fm_head_rule head;
@@ -59,6 +62,7 @@ struct fm_dpt {
     struct fm_weights up4, up2, down;   /* resize_layers 0 (deconv 4), 1 (deconv 2), 3 (3x3 / 2) */
     struct fm_weights rn[FM_TAPS];      /* 3x3, Ck -> F, no bias */
     struct fm_fusion fusion[FM_TAPS];   /* 0 is the finest: refinenet1 */
+    struct fm_weights transposed[FM_TRANSPOSED]; /* [9 * out, in], see fm_conv_transposed */
     struct fm_weights conv1, conv2;     /* output_conv1, output_conv2.0 */
     struct fm_weights conv3;            /* output_conv2.2, 1x1 to one channel */
 };

@@ -4,8 +4,6 @@
 
 #include <stdio.h>
 
-#include "ops/bf16.h"
-
 /* A side of level k's map for a tap with n pixels along it. */
 static int side(int k, int n)
 {
@@ -22,7 +20,7 @@ static void project_token(struct fm_context *context, const struct fm_readout_la
     struct fm_weights patch = layer->patch;
     fm_linear(context, &layer->token, tap->token, 1, token, NULL);
     patch.bias = token;
-    fm_linear_rounded(context, &patch, tap->map.data, u->h * u->w, u->data, &gelu);
+    fm_linear(context, &patch, tap->map.data, u->h * u->w, u->data, &gelu);
     fm_arena_release(context->arena, mark);
 }
 

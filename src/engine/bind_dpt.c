@@ -47,6 +47,18 @@ static void bind_reassemble(struct fm_binder *b, int k, int dim, struct fm_dpt *
     if (k == 3) dpt->down = fm_bind_conv(b, "resize_layers.3", 1, 3, channels, channels);
 }
 
+/* Four matrices after one another, see fm_conv_transposed. */
+static struct fm_weights bind_transposed(struct fm_binder *b, const char *name, int out, int in)
+{
+    char bias[48];
+    struct fm_weights w = fm_bind_weights(b, name, 0, 9 * out, (int[]){9 * out, in}, 2);
+    snprintf(bias, sizeof bias, "%s.bias", name);
+    w.bias = fm_bind_values(b, bias, out, 0);
+    w.out = out;
+    w.in = 9 * in;
+    return w;
+}
+
 void fm_bind_dpt(struct fm_binder *b, const struct fm_config *config, struct fm_dpt *dpt)
 {
     const struct fm_dpt_config *c = &config->dpt;
@@ -62,7 +74,12 @@ void fm_bind_dpt(struct fm_binder *b, const struct fm_config *config, struct fm_
         snprintf(name, sizeof name, "layer%d_rn", k + 1);
         dpt->rn[k] = fm_bind_conv(b, name, 0, 3, fm_level_channels(c, k), c->channels[k]);
     }
-    dpt->conv1 = fm_bind_conv(b, "output_conv1", 1, 3, c->head_mid, c->fusion);
+    int channels = c->fusion;
+    for (int i = 0; i < FM_TRANSPOSED && c->transposed[i]; channels = c->transposed[i++]) {
+        snprintf(name, sizeof name, "stem_transpose.%d", i);
+        dpt->transposed[i] = bind_transposed(b, name, c->transposed[i], channels);
+    }
+    dpt->conv1 = fm_bind_conv(b, "output_conv1", 1, 3, c->head_mid, channels);
     dpt->conv2 = fm_bind_conv(b, "output_conv2.0", 1, 3, c->head_out, c->head_mid);
     dpt->conv3 = fm_bind_linear(b, "output_conv2.2", 1, c->head_out);
     for (int k = 0; k < c->levels; k++) bind_fusion(b, c, k, &dpt->fusion[k]);

@@ -4,19 +4,27 @@
 #define FM_CONFIG_H
 
 #include "depth/postprocess.h"
+#include "convnet/convnet.h"
 #include "dpt/dpt.h"
 #include "engine/container.h"
 #include "image/preprocess.h"
+#include "levit/levit.h"
+#include "nextvit/nextvit.h"
+#include "swin/swin.h"
 #include "vit/vit.h"
 
 /* A row in encoder.c for each. */
-enum fm_encoder_type { FM_ENCODER_VIT, FM_ENCODERS };
+enum fm_encoder_type { FM_ENCODER_VIT, FM_ENCODER_CONVNET, FM_ENCODER_SWIN, FM_ENCODER_LEVIT, FM_ENCODER_NEXTVIT, FM_ENCODERS };
 
 struct fm_config {
     const char *name, *family, *licence, *source, *source_sha256, *converter; /* in the container */
     struct fm_input_config input;
     enum fm_encoder_type encoder;
-    struct fm_vit_config vit; /* with FM_ENCODER_VIT; other encoders have their own */
+    struct fm_vit_config vit; /* of the encoder's type one of these, the others are 0 */
+    struct fm_convnet_config convnet;
+    struct fm_swin_config swin;
+    struct fm_levit_config levit;
+    struct fm_nextvit_config nextvit;
     struct fm_dpt_config dpt;
     struct fm_output_config output;
     int quantized;           /* 1: matrices of the encoder may be i8 */

@@ -62,10 +62,9 @@ static int vit_tap(const struct fm_config *config, int k, int *is_map)
 static fathom_status bind_vit(fathom_model *model, struct fm_binder *b, fathom_error *err)
 {
     struct fm_vit *vit = &model->encoder.vit;
-    const size_t blocks = (size_t)model->config.vit.blocks;
     vit->config = model->config.vit;
-    vit->block = model->owned = calloc(blocks, sizeof *vit->block);
-    if (!vit->block) return fm_fail_memory(err, blocks * sizeof *vit->block, "the blocks");
+    vit->block = fm_encoder_blocks(model, vit->config.blocks, sizeof *vit->block, err);
+    if (!vit->block) return FATHOM_E_MEMORY;
     fm_bind_vit(b, vit);
     return FATHOM_OK;
 }
@@ -91,11 +90,27 @@ static void vit_forward(struct fm_context *context, const fathom_model *model, c
 
 /* ---- the table ------------------------------------------------------------------------------------ */
 
-static const struct fm_encoder ENCODERS[FM_ENCODERS] = {
-    [FM_ENCODER_VIT] = {check_vit, vit_tap, bind_vit, vit_table_size, vit_fill_tables, vit_forward},
+static const struct fm_encoder fm_encoder_vit = {
+    .check = check_vit, .tap = vit_tap, .bind = bind_vit, .table_size = vit_table_size, .fill_tables = vit_fill_tables,
+    .forward = vit_forward,
+};
+
+static const struct fm_encoder *const ENCODERS[FM_ENCODERS] = {
+    [FM_ENCODER_VIT] = &fm_encoder_vit,
+    [FM_ENCODER_CONVNET] = &fm_encoder_convnet,
+    [FM_ENCODER_SWIN] = &fm_encoder_swin,
+    [FM_ENCODER_LEVIT] = &fm_encoder_levit,
+    [FM_ENCODER_NEXTVIT] = &fm_encoder_nextvit,
 };
 
 const struct fm_encoder *fm_encoder_of(const struct fm_config *config)
 {
-    return &ENCODERS[config->encoder];
+    return ENCODERS[config->encoder];
+}
+
+void *fm_encoder_blocks(fathom_model *model, int n, size_t size, fathom_error *err)
+{
+    model->owned = calloc((size_t)n, size);
+    if (!model->owned) fm_fail_memory(err, (size_t)n * size, "the blocks");
+    return model->owned;
 }

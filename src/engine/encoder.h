@@ -9,6 +9,9 @@ struct fm_encoder {
     /* What no range of a single key says. */
     fathom_status (*check)(const struct fm_config *config, const char *name, fathom_error *err);
 
+    /* Whether the encoder takes a picture of height x width, multiples of input.multiple; NULL: of any. */
+    fathom_status (*check_size)(const struct fm_config *config, int height, int width, fathom_error *err);
+
     /* Channels of tap k; 1 in *is_map if it is a map at its level's size, 0 if tokens. */
     int (*tap)(const struct fm_config *config, int k, int *is_map);
 
@@ -24,6 +27,12 @@ struct fm_encoder {
     void (*forward)(struct fm_context *context, const fathom_model *model, const float *tables,
                     const float *input, int height, int width, struct fm_tap taps[FM_TAPS]);
 };
+
+extern const struct fm_encoder fm_encoder_convnet, fm_encoder_swin, fm_encoder_levit,
+    fm_encoder_nextvit; /* bind_NAME.c */
+
+/* n structs of `size` bytes for model->owned, all 0, or NULL after a failure. */
+void *fm_encoder_blocks(fathom_model *model, int n, size_t size, fathom_error *err);
 
 /* The row of the config's encoder.type. */
 const struct fm_encoder *fm_encoder_of(const struct fm_config *config);

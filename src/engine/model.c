@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Opening, describing and closing models. */
-#include "engine/model.h"
+#include "engine/encoder.h"
 
 #include <stdlib.h>
 
@@ -86,8 +86,9 @@ fathom_status fathom_model_network_size(const fathom_model *model, int width, in
     if (size < 0 || size > FM_MAX_SIZE)
         return fm_fail(err, FATHOM_E_ARGUMENT,
                        "size: %d given, 1 to %d expected (0: the model's)", size, FM_MAX_SIZE);
-    return fm_network_size(input, width, height, size ? size : input->size, net_width, net_height,
-                           err);
+    FM_TRY(fm_network_size(input, width, height, size ? size : input->size, net_width, net_height, err));
+    const struct fm_encoder *encoder = fm_encoder_of(&model->config);
+    return encoder->check_size ? encoder->check_size(&model->config, *net_height, *net_width, err) : FATHOM_OK;
 }
 
 fathom_status fathom_model_tensor(const fathom_model *model, size_t i, fathom_tensor_info *info)

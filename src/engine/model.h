@@ -12,6 +12,10 @@ struct fathom_model {
     struct fm_config config;
     union {
         struct fm_vit vit;
+        struct fm_convnet convnet;
+        struct fm_swin swin;
+        struct fm_levit levit;
+        struct fm_nextvit nextvit;
     } encoder;           /* by config.encoder; weights borrowed from the container */
     void *owned;         /* what the encoder's pointers to arrays point to */
     struct fm_dpt dpt;

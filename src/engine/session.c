@@ -1,37 +1,25 @@
 /* SPDX-License-Identifier: MIT
  * A session: one block of memory, planned by a dry run of the whole pipeline, and the runs in it. */
-#include "engine/encoder.h"
+#include "engine/session.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/encoder.h"
 #include "kernels/cpu.h"
 #include "ops/blas.h"
 
-struct fathom_session {
-    const fathom_model *model; /* borrowed */
-    struct fm_context context;
-    struct fm_arena arena;
-    size_t planned;
-    int size; /* as asked for, 0: the model's */
-    int net_width, net_height;
-    struct fm_profile profile; /* its table in the arena */
-    float *tables; /* in the arena: the encoder's for this geometry, for the session's life */
-    atomic_int cancel; /* set by any thread, taken by the run that returns */
-};
-
 enum { MAX_THREADS = 1024 };
 
-/* input [3, H, W] -> output [H, W]. */
-static void run_network(struct fathom_session *s, const float *input, float *output)
+void fm_run_network(struct fathom_session *s, const struct fm_net *net, const float *input, float *output)
 {
     const fathom_model *model = s->model;
     const size_t mark = fm_arena_mark(&s->arena);
     struct fm_tap taps[FM_TAPS];
-    fm_report(&s->context, "input", input, 3, 3, s->net_height, s->net_width);
-    fm_encoder_of(&model->config)->forward(&s->context, model, s->tables, input, s->net_height,
-                                           s->net_width, taps);
-    fm_dpt_forward(&s->context, &model->dpt, taps, s->net_height, s->net_width, output);
+    fm_report(&s->context, "input", input, 3, 3, net->height, net->width);
+    fm_encoder_of(&model->config)->forward(&s->context, model, net->tables, input, net->height, net->width,
+                                           taps);
+    fm_dpt_forward(&s->context, &model->dpt, taps, net->height, net->width, output);
     fm_arena_release(&s->arena, mark);
 }
 
@@ -51,38 +39,57 @@ static fathom_status run_picture(struct fathom_session *s, const fathom_image *i
                                  fathom_error *err)
 {
     const struct fm_config *c = &s->model->config;
-    const size_t pixels = (size_t)s->net_width * (size_t)s->net_height;
+    const size_t pixels = (size_t)s->net.width * (size_t)s->net.height;
     const size_t mark = fm_arena_mark(&s->arena);
     float *output = fm_arena_alloc(&s->arena, pixels, sizeof(float));
     float *input = fm_arena_alloc(&s->arena, pixels, 3 * sizeof(float));
     fm_report_start(&s->context);
     fm_part_start(&s->context);
-    fm_preprocess(&s->context, &c->input, image, s->net_width, s->net_height, input);
+    fm_preprocess(&s->context, &c->input, image, s->net.width, s->net.height, input);
     fm_part_end(&s->context, "preprocess");
-    run_network(s, input, output);
-    fathom_status status = fm_postprocess(&s->context, &c->output, output, s->net_width,
-                                          s->net_height, values, image ? map_width(image) : 1,
+    fm_run_network(s, &s->net, input, output);
+    fathom_status status = fm_postprocess(&s->context, &c->output, output, s->net.width,
+                                          s->net.height, values, image ? map_width(image) : 1,
                                           image ? map_height(image) : 1, err);
     fm_part_end(&s->context, "postprocess");
+    if (!status)
+        fm_look_closer(s, image, input, output, values, image ? map_width(image) : 1,
+                       image ? map_height(image) : 1);
     if (image) fm_report(&s->context, "depth", values, 2, map_height(image), map_width(image), 1);
     fm_arena_release(&s->arena, mark);
     return status;
 }
 
-/* What lives as long as the session, then one whole run. */
-static fathom_status lay_out(struct fathom_session *s, fathom_error *err)
+static void lay_out_net(struct fathom_session *s, struct fm_net *net)
 {
     const struct fm_encoder *encoder = fm_encoder_of(&s->model->config);
     if (encoder->table_size)
-        s->tables = fm_arena_alloc(&s->arena,
-                                   encoder->table_size(s->model, s->net_height, s->net_width),
-                                   sizeof(float));
+        net->tables = fm_arena_alloc(&s->arena, encoder->table_size(s->model, net->height, net->width),
+                                     sizeof(float));
+    if (encoder->fill_tables && !s->context.dry)
+        encoder->fill_tables(s->model, net->height, net->width, net->tables);
+}
+
+/* What lives as long as the session, then one whole run. */
+static fathom_status lay_out(struct fathom_session *s, fathom_error *err)
+{
+    lay_out_net(s, &s->net);
+    if (s->how.confidence) {
+        lay_out_net(s, &s->small);
+        s->confidence = fm_plane_alloc(&s->context, s->net.width, s->net.height);
+    }
     if (s->context.profile)
         s->profile.parts = fm_arena_alloc(&s->arena, s->profile.capacity, sizeof *s->profile.parts);
     if (s->context.dry) return run_picture(s, NULL, NULL, err);
-    if (encoder->fill_tables)
-        encoder->fill_tables(s->model, s->net_height, s->net_width, s->tables);
     return FATHOM_OK;
+}
+
+static fathom_status count(struct fathom_session *s, fathom_error *err)
+{
+    fm_arena_init_counting(&s->arena);
+    fm_arena_init_counting(&s->packs.arena);
+    s->packs.count = 0;
+    return lay_out(s, err);
 }
 
 /* The dry run: s->planned. */
@@ -90,18 +97,21 @@ static fathom_status plan(struct fathom_session *s, fathom_error *err)
 {
     s->context.arena = &s->arena;
     s->context.dry = true;
-    fm_arena_init_counting(&s->arena);
-    FM_TRY(lay_out(s, err));
+    s->context.packs = &s->packs;
+    s->packs.file = &s->model->container.file;
+    FM_TRY(count(s, err));
     if (s->context.profile) { /* once more, now that the number of parts is known */
         s->profile.capacity = s->profile.count;
-        fm_arena_init_counting(&s->arena);
-        FM_TRY(lay_out(s, err));
+        FM_TRY(count(s, err));
         s->profile.count = 0;
     }
-    if (s->arena.overflow)
+    s->packs.capacity = s->packs.count;
+    s->packs.count = 0;
+    fm_arena_alloc(&s->packs.arena, s->packs.capacity, sizeof *s->packs.table);
+    if (s->arena.overflow || s->packs.arena.overflow)
         return fm_fail(err, FATHOM_E_TOO_LARGE, "a network input of %dx%d needs more memory than "
-                       "can be addressed; use a smaller size", s->net_width, s->net_height);
-    s->planned = s->arena.high_water;
+                       "can be addressed; use a smaller size", s->net.width, s->net.height);
+    s->planned = s->arena.high_water + s->packs.arena.high_water;
     s->context.dry = false;
     return FATHOM_OK;
 }
@@ -109,7 +119,11 @@ static fathom_status plan(struct fathom_session *s, fathom_error *err)
 static fathom_status plan_and_allocate(struct fathom_session *s, fathom_error *err)
 {
     FM_TRY(plan(s, err));
-    FM_TRY(fm_arena_init(&s->arena, s->planned, err));
+    const size_t packs = s->packs.arena.high_water;
+    s->packs.arena = (struct fm_arena){0};
+    FM_TRY(fm_arena_init(&s->arena, s->planned - packs, err));
+    FM_TRY(fm_arena_init(&s->packs.arena, packs, err));
+    s->packs.table = fm_arena_alloc(&s->packs.arena, s->packs.capacity, sizeof *s->packs.table);
     return lay_out(s, err);
 }
 
@@ -136,11 +150,24 @@ static fathom_status check_options(const fathom_session_options *opt, int quanti
     return FATHOM_OK;
 }
 
+static fathom_status check_treatment(const fathom_session_options *opt, fathom_kind kind, fathom_error *err)
+{
+    if (opt->edges < FATHOM_EDGES_KEEP || opt->edges > FATHOM_EDGES_SHARPEN)
+        return fm_fail(err, FATHOM_E_ARGUMENT, "edges: %d is not a fathom_edges", (int)opt->edges);
+    if (opt->sky < FATHOM_SKY_KEEP || opt->sky > FATHOM_SKY_INFINITE)
+        return fm_fail(err, FATHOM_E_ARGUMENT, "sky: %d is not a fathom_sky", (int)opt->sky);
+    if (opt->sky == FATHOM_SKY_INFINITE && kind != FATHOM_KIND_METRIC)
+        return fm_fail(err, FATHOM_E_UNITS, "sky: infinite needs a metric model; the disparity of infinity is "
+                       "unknown in a relative map, so mask the sky instead");
+    return FATHOM_OK;
+}
+
 /* All that needs no memory: from the options to the network's size. */
 static fathom_status settle(struct fathom_session *s, const fathom_model *model, int width,
                             int height, const fathom_session_options *opt, fathom_error *err)
 {
     FM_TRY(check_options(opt, model->config.quantized, err));
+    FM_TRY(check_treatment(opt, model->config.output.kind, err));
     s->model = model;
     s->context.threads = opt->threads ? opt->threads : fm_default_threads();
     if (s->context.threads > MAX_THREADS) s->context.threads = MAX_THREADS;
@@ -152,8 +179,10 @@ static fathom_status settle(struct fathom_session *s, const fathom_model *model,
     FM_TRY(fm_cpu_kernels(&s->context.kernels, err));
     s->context.bf16 = (opt->precision == FATHOM_PRECISION_BF16 || model->config.quantized) &&
                       opt->gemm == FATHOM_GEMM_DEFAULT && s->context.kernels->has_bf16;
-    return fathom_model_network_size(model, width, height, s->size, &s->net_width, &s->net_height,
-                                     err);
+    s->how = *opt;
+    FM_TRY(fathom_model_network_size(model, width, height, s->size, &s->net.width, &s->net.height, err));
+    if (opt->confidence) s->small = fm_half_net(&s->net, model->config.input.multiple);
+    return FATHOM_OK;
 }
 
 fathom_status fathom_session_create(fathom_session **session, const fathom_model *model, int width,
@@ -212,6 +241,7 @@ void fathom_session_destroy(fathom_session **session)
     if (!session || !*session) return;
     fm_team_destroy(&(*session)->context.team);
     fm_arena_destroy(&(*session)->arena);
+    fm_arena_destroy(&(*session)->packs.arena);
     free(*session);
     *session = NULL;
 }
@@ -219,15 +249,15 @@ void fathom_session_destroy(fathom_session **session)
 void fathom_session_get_info(const fathom_session *session, fathom_session_info *info)
 {
     *info = (fathom_session_info){
-        .net_width = session->net_width,
-        .net_height = session->net_height,
+        .net_width = session->net.width,
+        .net_height = session->net.height,
         .threads = session->context.threads,
         .cpu = session->context.kernels->level,
         .precision = session->model->config.quantized ? FATHOM_PRECISION_INT8
                      : session->context.bf16          ? FATHOM_PRECISION_BF16
                                                       : FATHOM_PRECISION_F32,
         .planned_bytes = session->planned,
-        .used_bytes = session->arena.high_water,
+        .used_bytes = session->arena.high_water + session->packs.arena.high_water,
     };
 }
 
@@ -249,23 +279,35 @@ fathom_status fathom_session_run_tensor(fathom_session *session, const float *in
         return fm_fail(err, FATHOM_E_ARGUMENT, "fathom_session_run_tensor: NULL argument");
     fm_report_start(&session->context);
     fm_part_start(&session->context);
-    run_network(session, input, output);
+    fm_run_network(session, &session->net, input, output);
     return finish(session, FATHOM_OK, err);
 }
 
 /* The map's description; its values are in place. */
-static void describe(const struct fathom_session *s, const fathom_image *image, fathom_map *map)
+static void describe(const struct fathom_session *s, fathom_map *map)
 {
     const struct fm_config *c = &s->model->config;
-    map->width = map_width(image);
-    map->height = map_height(image);
+    map->width = s->map_width;
+    map->height = s->map_height;
     map->kind = c->output.kind;
-    map->net_width = s->net_width;
-    map->net_height = s->net_height;
+    map->net_width = s->net.width;
+    map->net_height = s->net.height;
     strncpy(map->model, c->name, sizeof map->model - 1);
     map->model[sizeof map->model - 1] = '\0';
     strncpy(map->checkpoint_sha256, c->source_sha256, sizeof map->checkpoint_sha256 - 1);
     map->checkpoint_sha256[sizeof map->checkpoint_sha256 - 1] = '\0';
+}
+
+/* Where the values go: the caller's buffer, or one of our own. */
+static fathom_status take_values(const fathom_map *map, int width, int height, float **values, float **own,
+                                 fathom_error *err)
+{
+    const size_t bytes = (size_t)width * (size_t)height * sizeof(float);
+    *own = NULL;
+    *values = map->values;
+    if (map->values) return FATHOM_OK;
+    *values = *own = malloc(bytes);
+    return *own ? FATHOM_OK : fm_fail_memory(err, bytes, "the depth map");
 }
 
 fathom_status fathom_session_run(fathom_session *session, const fathom_image *image,
@@ -280,23 +322,39 @@ fathom_status fathom_session_run(fathom_session *session, const fathom_image *im
                        image->width, image->height);
     FM_TRY(fathom_model_network_size(session->model, width, height, session->size, &net_width,
                                      &net_height, err));
-    if (net_width != session->net_width || net_height != session->net_height)
+    if (net_width != session->net.width || net_height != session->net.height)
         return fm_fail(err, FATHOM_E_ARGUMENT,
                        "a picture of %dx%d needs a network input of %dx%d, this session is planned "
                        "for %dx%d; create another session", width, height, net_width, net_height,
-                       session->net_width, session->net_height);
-    float *values = map->values, *own = NULL;
-    if (!values) {
-        size_t bytes = (size_t)width * (size_t)height * sizeof(float);
-        values = own = malloc(bytes);
-        if (!own) return fm_fail_memory(err, bytes, "the depth map");
-    }
+                       session->net.width, session->net.height);
+    float *values, *own;
+    FM_TRY(take_values(map, width, height, &values, &own, err));
     fathom_status status = finish(session, run_picture(session, image, values, err), err);
+    if (status) {
+        free(own);
+        session->map_width = session->map_height = 0;
+        return status;
+    }
+    map->values = values;
+    session->map_width = width;
+    session->map_height = height;
+    describe(session, map);
+    return FATHOM_OK;
+}
+
+fathom_status fm_session_map(struct fathom_session *s, const struct fm_output_config *how, const float *from,
+                             fathom_map *map, fathom_error *err)
+{
+    float *values, *own;
+    FM_TRY(take_values(map, s->map_width, s->map_height, &values, &own, err));
+    fathom_status status = fm_postprocess(&s->context, how, from, s->net.width, s->net.height, values,
+                                          s->map_width, s->map_height, err);
     if (status) {
         free(own);
         return status;
     }
     map->values = values;
-    describe(session, image, map);
+    describe(s, map);
+    map->kind = FATHOM_KIND_CONFIDENCE;
     return FATHOM_OK;
 }

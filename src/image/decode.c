@@ -126,29 +126,6 @@ static int raw_tga_is_short(const struct fm_source *source)
     return source->size < 18 + b[0] + palette + width * height * ((b[16] + 7u) / 8);
 }
 
-/* value over background, straight alpha, rounded; in place from 4 to 3 bytes a pixel */
-static void composite8(uint8_t *p, size_t pixels, const uint8_t background[3])
-{
-    uint8_t *to = p;
-    for (const uint8_t *from = p; pixels--; from += 4) {
-        unsigned a = from[3];
-        for (int c = 0; c < 3; c++)
-            *to++ = (uint8_t)((from[c] * a + background[c] * (255 - a) + 127) / 255);
-    }
-}
-
-/* The same from 16 to 8 bits, with one rounding: 65535 = 257 * 255. */
-static void composite16(const uint16_t *from, uint8_t *to, size_t pixels,
-                        const uint8_t background[3])
-{
-    const uint64_t full = 65535 * 257;
-    for (; pixels--; from += 4)
-        for (int c = 0; c < 3; c++)
-            *to++ = (uint8_t)((from[c] * (uint64_t)from[3] +
-                               background[c] * (uint64_t)257 * (65535u - from[3]) + full / 2) /
-                              full);
-}
-
 /* ---- JPEG -----------------------------------------------------------------------------------
  * What stb_image 2.27 does not check: that the file is complete, that its Huffman tables fit (it
  * would write behind its own), and that it does not repeat scans without end. */
@@ -238,7 +215,7 @@ static int decode(const struct fm_source *source, struct stream *s, int deep, fa
         if (!rgba) return 0;
         pixels = (size_t)image->width * (size_t)image->height;
         /* 3 bytes a pixel are written behind where 8 are read */
-        composite16(rgba, (uint8_t *)rgba, pixels, source->background);
+        fm_composite16(rgba, (uint8_t *)rgba, pixels, source->background);
         image->rgb = (uint8_t *)rgba;
     } else {
         int channels = source->format == FM_JPEG ? 3 : 4;
@@ -246,7 +223,7 @@ static int decode(const struct fm_source *source, struct stream *s, int deep, fa
                                               channels);
         if (!image->rgb) return 0;
         pixels = (size_t)image->width * (size_t)image->height;
-        if (channels == 4) composite8(image->rgb, pixels, source->background);
+        if (channels == 4) fm_composite8(image->rgb, pixels, source->background);
     }
     uint8_t *smaller = realloc(image->rgb, pixels * 3);
     if (smaller) image->rgb = smaller;

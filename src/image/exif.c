@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * EXIF 2.32: orientation is tag 0x0112 of IFD 0 of a small TIFF file inside the picture. */
+ * EXIF 2.32: orientation is tag 0x0112 of IFD 0 of a small TIFF file inside the picture, or of the picture
+ * if that is a TIFF. */
 #include "image/exif.h"
 
 #include <stdlib.h>
@@ -13,10 +14,10 @@ struct tiff {
     int big_endian;
 };
 
-/* n = 2 or 4 bytes at `at`; the caller has checked the range. */
-static uint32_t read_uint(const struct tiff *t, size_t at, int n)
+/* n = 2, 4 or 8 bytes at `at`; the caller has checked the range. */
+static uint64_t read_uint(const struct tiff *t, size_t at, int n)
 {
-    uint32_t v = 0;
+    uint64_t v = 0;
     for (int i = 0; i < n; i++) v = v << 8 | t->data[at + (size_t)(t->big_endian ? i : n - 1 - i)];
     return v;
 }
@@ -24,28 +25,32 @@ static uint32_t read_uint(const struct tiff *t, size_t at, int n)
 static uint32_t read_be(const uint8_t *p, int n)
 {
     struct tiff t = {p, (size_t)n, 1};
-    return read_uint(&t, 0, n);
+    return (uint32_t)read_uint(&t, 0, n);
 }
 
-/* Header: "II" or "MM", 42, offset of IFD 0. IFD: count, then 12-byte entries
- * {tag, type, count, value or offset}. */
+/* Header: "II" or "MM", 42, offset of IFD 0. IFD: count, then 12-byte entries {tag, type, count, value or
+ * offset}. A BigTIFF has 43, then 8 and 0, and wider numbers: offset and count 8 bytes, entries 20. */
 static int tiff_orientation(const uint8_t *data, size_t size)
 {
     struct tiff t = {data, size, 0};
-    if (size < 8) return UPRIGHT;
+    if (size < 16) return UPRIGHT;
     if (data[0] == 'M' && data[1] == 'M') t.big_endian = 1;
     else if (data[0] != 'I' || data[1] != 'I') return UPRIGHT;
-    if (read_uint(&t, 2, 2) != 42) return UPRIGHT;
-    size_t ifd = read_uint(&t, 4, 4);
-    if (ifd > size - 2) return UPRIGHT;
-    size_t entries = read_uint(&t, ifd, 2);
-    for (size_t i = 0; i < entries; i++) {
-        size_t at = ifd + 2 + i * 12;
-        if (at > size || size - at < 12) return UPRIGHT;
+    const uint64_t version = read_uint(&t, 2, 2);
+    if (version != 42 && version != 43) return UPRIGHT;
+    const int wide = version == 43;
+    const size_t count_bytes = wide ? 8 : 2, entry_bytes = wide ? 20 : 12, value_at = wide ? 12 : 8;
+    const uint64_t ifd = wide ? read_uint(&t, 8, 8) : read_uint(&t, 4, 4);
+    if (ifd > size - count_bytes) return UPRIGHT;
+    const uint64_t entries = read_uint(&t, (size_t)ifd, (int)count_bytes);
+    size_t at = (size_t)ifd + count_bytes;
+    for (uint64_t i = 0; i < entries; i++, at += entry_bytes) {
+        if (size - at < entry_bytes) return UPRIGHT;
         if (read_uint(&t, at, 2) != TAG_ORIENTATION) continue;
-        uint32_t type = read_uint(&t, at + 2, 2), value = 0;
-        if (type == TYPE_SHORT) value = read_uint(&t, at + 8, 2);
-        if (type == TYPE_LONG) value = read_uint(&t, at + 8, 4);
+        const uint64_t type = read_uint(&t, at + 2, 2);
+        uint64_t value = 0;
+        if (type == TYPE_SHORT) value = read_uint(&t, at + value_at, 2);
+        if (type == TYPE_LONG) value = read_uint(&t, at + value_at, 4);
         return value >= 1 && value <= 8 ? (int)value : UPRIGHT;
     }
     return UPRIGHT;
@@ -75,7 +80,14 @@ static int jpeg_orientation(const uint8_t *bytes, size_t size)
     return UPRIGHT;
 }
 
-/* Chunks <length> <type> data <crc>. Some writers put "Exif\0\0" before the TIFF header. */
+/* Some writers put "Exif\0\0" before the TIFF header. */
+static int block_orientation(const uint8_t *data, size_t length)
+{
+    const size_t skip = length >= 6 && memcmp(data, "Exif\0\0", 6) == 0 ? 6 : 0;
+    return tiff_orientation(data + skip, length - skip);
+}
+
+/* Chunks <length> <type> data <crc>. */
 static int png_orientation(const uint8_t *bytes, size_t size)
 {
     size_t at = 8;
@@ -83,11 +95,23 @@ static int png_orientation(const uint8_t *bytes, size_t size)
         size_t length = read_be(bytes + at, 4);
         if (length > size - at - 12) break;
         const uint8_t *data = bytes + at + 8;
-        if (memcmp(bytes + at + 4, "eXIf", 4) == 0) {
-            size_t skip = length >= 6 && memcmp(data, "Exif\0\0", 6) == 0 ? 6 : 0;
-            return tiff_orientation(data + skip, length - skip);
-        }
+        if (memcmp(bytes + at + 4, "eXIf", 4) == 0) return block_orientation(data, length);
         at += 12 + length;
+    }
+    return UPRIGHT;
+}
+
+/* "RIFF" <size> "WEBP", then chunks <type> <length, little-endian> data, padded to an even length. */
+static int webp_orientation(const uint8_t *bytes, size_t size)
+{
+    const struct tiff little = {bytes, size, 0};
+    size_t at = 12;
+    while (size - at >= 8) {
+        const size_t length = (size_t)read_uint(&little, at + 4, 4), left = size - at - 8;
+        if (length > left) break;
+        if (memcmp(bytes + at, "EXIF", 4) == 0) return block_orientation(bytes + at + 8, length);
+        if (length == left) break;
+        at += 8 + length + length % 2;
     }
     return UPRIGHT;
 }
@@ -97,7 +121,9 @@ int fm_exif_orientation(const uint8_t *bytes, size_t size)
     if (size >= 4 && memcmp(bytes, "\xff\xd8\xff", 3) == 0) return jpeg_orientation(bytes, size);
     if (size >= 8 && memcmp(bytes, "\x89PNG\r\n\x1a\n", 8) == 0)
         return png_orientation(bytes, size);
-    return UPRIGHT;
+    if (size >= 12 && memcmp(bytes, "RIFF", 4) == 0 && memcmp(bytes + 8, "WEBP", 4) == 0)
+        return webp_orientation(bytes, size);
+    return tiff_orientation(bytes, size); /* what is no TIFF has none */
 }
 
 /* The upright pixel (x, y) comes from the stored pixel (x', y'): first the axes are swapped, then

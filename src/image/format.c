@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * What a picture file is, by its first bytes. */
+#include "base/tiff.h"
 #include "image/decode.h"
 
 #include <string.h>
@@ -10,14 +11,12 @@ struct magic {
 };
 
 static const struct magic foreign[] = {
-    {8, 4, "WEBP", "a WebP picture"},
     {4, 8, "ftypavif", "an AVIF picture"},
     {4, 8, "ftypheic", "a HEIC picture"},
     {4, 8, "ftypheix", "a HEIC picture"},
     {4, 8, "ftypmif1", "a HEIF picture"},
     {4, 4, "ftyp", "an MP4 or HEIF file"},
-    {0, 4, "II*\0", "a TIFF (or camera raw) picture"},
-    {0, 4, "MM\0*", "a TIFF (or camera raw) picture"},
+    {8, 3, "CR\2", "a Canon raw picture"},
     {0, 4, "%PDF", "a PDF document"},
     {0, 4, "8BPS", "a Photoshop picture"},
     {0, 2, "\xff\x0a", "a JPEG XL picture"},
@@ -69,13 +68,16 @@ enum fm_picture_format fm_picture_format(const uint8_t *bytes, size_t size)
     if (starts(bytes, size, 0, "BM", 2)) return FM_BMP;
     if (starts(bytes, size, 0, "GIF87a", 6) || starts(bytes, size, 0, "GIF89a", 6)) return FM_GIF;
     if (starts(bytes, size, 0, "P5", 2) || starts(bytes, size, 0, "P6", 2)) return FM_PNM;
+    if (starts(bytes, size, 0, "RIFF", 4) && starts(bytes, size, 8, "WEBP", 4)) return FM_WEBP;
+    if (fm_tiff_is(bytes, size) && !starts(bytes, size, 8, "CR\2", 3)) return FM_TIFF;
     if (!fm_foreign_format(bytes, size) && plausible_tga(bytes, size)) return FM_TGA;
     return FM_UNKNOWN;
 }
 
 const char *fm_picture_format_name(enum fm_picture_format format)
 {
-    static const char *const names[] = {"picture", "JPEG", "PNG", "BMP", "GIF", "PNM", "TGA"};
+    static const char *const names[] = {"picture", "JPEG", "PNG", "BMP", "GIF", "PNM", "TGA", "TIFF",
+                                        "WebP"};
     return names[format];
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The door for pictures: read, recognise, check, decode, turn upright. */
 #define _POSIX_C_SOURCE 200809L
+#include "base/tiff.h"
 #include "image/decode.h"
 #include "image/exif.h"
 
@@ -15,7 +16,17 @@
 #define MAX_FILE ((size_t)1 << 30)
 #define MAX_PIXELS 268435456u
 #define MAX_SIDE 65535
-#define READABLE "JPEG, PNG, BMP, GIF, TGA, P5 and P6 PNM"
+#ifdef FM_HAVE_LIBTIFF
+#define OR_TIFF ", TIFF"
+#else
+#define OR_TIFF ""
+#endif
+#ifdef FM_HAVE_LIBWEBP
+#define OR_WEBP ", WebP"
+#else
+#define OR_WEBP ""
+#endif
+#define READABLE "JPEG, PNG, BMP, GIF, TGA" OR_TIFF OR_WEBP ", P5 and P6 PNM"
 
 fathom_status fm_check_declared(const struct fm_source *source, int64_t width, int64_t height,
                                 fathom_error *err)
@@ -45,6 +56,18 @@ const char *fathom_decoder_version(fathom_decoder decoder)
     return decoder == FATHOM_DECODER_STB     ? "stb_image"
            : decoder == FATHOM_DECODER_TURBO ? fm_turbo_version()
                                              : NULL;
+}
+
+const char *fathom_reader_version(const char *format)
+{
+    static const char *const by_stb[] = {"JPEG", "PNG", "BMP", "GIF", "TGA"};
+    if (!format) return NULL;
+    for (size_t i = 0; i < sizeof by_stb / sizeof by_stb[0]; i++)
+        if (strcmp(format, by_stb[i]) == 0) return "stb_image";
+    return strcmp(format, "PNM") == 0    ? "fathom"
+           : strcmp(format, "TIFF") == 0 ? fm_tiff_version()
+           : strcmp(format, "WebP") == 0 ? fm_webp_version()
+                                         : NULL;
 }
 
 static fathom_status fail_unknown(const struct fm_source *source, fathom_error *err)
@@ -86,6 +109,30 @@ static fathom_status recognise(struct fm_source *source, const char *name, const
     return source->format == FM_UNKNOWN ? fail_unknown(source, err) : FATHOM_OK;
 }
 
+static fathom_status decode(const struct fm_source *source, fathom_image *image, fathom_error *err)
+{
+    switch (source->format) {
+    case FM_PNM: return fm_decode_pnm(source, image, err);
+    case FM_TIFF: return fm_decode_tiff(source, image, err);
+    case FM_WEBP: return fm_decode_webp(source, image, err);
+    case FM_PNG: FM_TRY(fm_check_png(source, err)); break;
+    case FM_JPEG: FM_TRY(fm_check_jpeg(source, err)); break;
+    default: break;
+    }
+    const bool turbo = source->format == FM_JPEG && source->decoder == FATHOM_DECODER_TURBO;
+    return turbo ? fm_decode_turbo(source, image, err) : fm_decode_stb(source, image, err);
+}
+
+static fathom_status measure_source(const struct fm_source *source, struct fm_measure *m, fathom_error *err)
+{
+    switch (source->format) {
+    case FM_PNM: return fm_measure_pnm(source, m, err);
+    case FM_TIFF: return fm_measure_tiff(source, m, err);
+    case FM_WEBP: return fm_measure_webp(source, m, err);
+    default: return fm_measure_stb(source, m, err);
+    }
+}
+
 static fathom_status load_bytes(fathom_image *image, const char *name, const void *bytes,
                                 size_t size, const fathom_image_options *opt, fathom_error *err)
 {
@@ -93,14 +140,7 @@ static fathom_status load_bytes(fathom_image *image, const char *name, const voi
     struct fm_source source;
     if (!opt) opt = &defaults;
     FM_TRY(recognise(&source, name, bytes, size, opt, err));
-    switch (source.format) {
-    case FM_PNM: return fm_decode_pnm(&source, image, err);
-    case FM_PNG: FM_TRY(fm_check_png(&source, err)); break;
-    case FM_JPEG: FM_TRY(fm_check_jpeg(&source, err)); break;
-    default: break;
-    }
-    const bool turbo = source.format == FM_JPEG && source.decoder == FATHOM_DECODER_TURBO;
-    FM_TRY(turbo ? fm_decode_turbo(&source, image, err) : fm_decode_stb(&source, image, err));
+    FM_TRY(decode(&source, image, err));
     if (opt->ignore_exif) return FATHOM_OK;
     fathom_status status = fm_exif_apply(image, fm_exif_orientation(bytes, size), err);
     if (status) fathom_image_free(image);
@@ -180,8 +220,7 @@ fathom_status fathom_image_measure(const void *bytes, size_t size, const fathom_
                                                "expected");
     if (!opt) opt = &defaults;
     FM_TRY(recognise(&source, "the picture", bytes, size, opt, err));
-    FM_TRY(source.format == FM_PNM ? fm_measure_pnm(&source, &m, err)
-                                   : fm_measure_stb(&source, &m, err));
+    FM_TRY(measure_source(&source, &m, err));
     const int orientation = opt->ignore_exif ? 1 : fm_exif_orientation(bytes, size);
     const size_t pixels = (size_t)m.width * (size_t)m.height;
     if (orientation != 1 && m.memory < 6 * pixels) m.memory = 6 * pixels; /* turned by a copy */

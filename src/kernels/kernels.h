@@ -25,7 +25,8 @@
  * without im2col. */
 enum { FM_TILE_ROWS = 6 };
 
-enum fm_activation { FM_ACT_NONE, FM_ACT_RELU, FM_ACT_GELU };
+/* RELU6 is min(max(x, 0), 6), HARDSWISH is x * RELU6(x + 3) / 6. */
+enum fm_activation { FM_ACT_NONE, FM_ACT_RELU, FM_ACT_GELU, FM_ACT_RELU6, FM_ACT_HARDSWISH };
 
 /* c = residual + gamma * act(row_scale * c + bias); every pointer may be NULL. */
 struct fm_epilogue {
@@ -134,7 +135,7 @@ struct fm_gemm_tile_int8 {
  *                 residual are [pixels][channels].
  *
  * ---- bilinear resampling, channels last -------------------------------------------------------
- * lerp         y = wa * a + wb * b.
+ * lerp         y = wa * a + wb * b. In place on a.
  * lerp_columns y[i][c] = w0 * x[i0][c] + w1 * x[i1][c] with {i0, i1, w0, w1} = at[i], i < n,
  *              c < channels.
  * dot_rows     y[i] = sum over j of x[i][j] * w[j], + bias; x is [rows][n].
@@ -148,6 +149,32 @@ struct fm_gemm_tile_int8 {
  * winograd_input_bf16 the same, rounded as to_bf16 does.
  * winograd_output Y = A^T M A, then + bias, max(., 0) if relu, + residual; element p of M is at
  *                 m + p * plane. y[2*i + j] is a pixel's channels, NULL outside the picture.
+ *
+ * ---- depthwise convolution, channels last -------------------------------------------------------
+ * depthwise    one row of a convolution of every channel with a kernel of its own: for i < n
+ *              y[i][c] = act(bias[c] + sum over ky, kx of rows[ky][i * stride + kx - left][c] *
+ *              weights[ky][kx][c]), in this order of terms; rows that are NULL and columns outside
+ *              0..w-1 are zero. Any act but GELU.
+ *
+ * ---- stereo ------------------------------------------------------------------------------------
+ * Costs and path costs are bytes, their sums 16-bit; the same values at every level. `disparities` is a
+ * multiple of FM_DISPARITIES.
+ * census       a bit for each other pixel of the 9x7 window around x: 1 where it is darker than the
+ *              middle. The 62 bits, in reading order, go to bits[0..7][x], 8 in each, the first lowest
+ *              (two of the last are 0). grey[j][x - 4 .. x + 4] are the window's rows, x < n.
+ * match_cost   for the pixels x .. x + n - 1 of a row, cost[i][d] of pixel x + i at disparity d: the
+ *              number of census bits that differ, plus twice the difference of color, at most
+ *              FM_COLOR_MOST. The latter is avg(avg(red, blue), green) of the absolute differences of
+ *              channels, avg(a, b) = (a + b + 1) / 2 rounded down. See struct fm_match.
+ * blend5       y[i] = (sum over j of weight[j] * x[j][i] + 32) / 64, rounded down; x <= 127 and weights
+ *              that sum to 64.
+ * sgm_paths    one step of semi-global matching (Hirschmueller 2008, equation 13) for n pixels in a row, from x in
+ *              the direction of sgm->step, along four paths: in the row, and from three pixels of the row
+ *              before. See struct fm_sgm. total[i][d] = sum[x][d] + the four path costs, saturating; the
+ *              i-th pixel in order of steps, x its column; sum may be NULL (0), or be where total is.
+ * least_u16    the first place of the least of x [n], n >= 1.
+ * keep_least_u16 where x[i] <= least[i]: least[i] = x[i], at[i] = i.
+ * median9      y[i] = the fifth largest of x[0..8][i], where a NaN counts as x[4][i]; NaN if that is.
  *
  * ---- the machine's limits ----------------------------------------------------------------------
  * Not for pictures: these measure what the others are measured against. y holds FM_PEAK_CHAINS
@@ -171,6 +198,54 @@ struct fm_winograd_out {
     const float *residual[4]; /* all NULL if none */
     const float *bias;        /* [channels], may be NULL */
     int relu;
+};
+
+enum { FM_DEPTHWISE_KERNEL = 7 }; /* the largest */
+
+struct fm_depthwise {
+    const float *const *rows; /* [kernel], each [w][channels] or NULL */
+    const float *zeros;       /* [channels] of 0 */
+    int w, channels, kernel, stride, left;
+    const float *weights;     /* [kernel][kernel][channels] */
+    const float *bias;        /* [channels] */
+    enum fm_activation act;
+    float *y;                 /* [n][channels] */
+    int n;
+};
+
+enum { FM_DISPARITIES = 64, FM_COLOR_MOST = 30, FM_COST_MOST = 62 + 2 * FM_COLOR_MOST };
+
+/* A row of the left picture and the row of the right one. Pixel x and disparity d meet the right's column
+ * x - d, which is in place width - 1 - x + d of the mirrored rows; those are continued by their last
+ * pixel to width - 1 + disparities places. */
+struct fm_match {
+    int width, disparities;
+    const uint8_t *bits[8], *color[3];               /* the left row's */
+    const uint8_t *mirrored_bits[8], *mirrored_color[3]; /* the right row's */
+};
+
+/* The costs of a path at a pixel lie at `pixel * FM_SGM_STRIDE(disparities)`, with a byte of 255 on either
+ * side: what is not a disparity costs too much. All paths of a picture start with its costs alone.
+ *
+ *     L(p, d) = C(p, d) + min(L(q, d), L(q, d -+ 1) + p1, least L(q) + p2) - least L(q)
+ *
+ * for the pixel q before p. With C and p2 at most 127 it fits a byte. p2 is less where the picture has an
+ * edge between p and q: it is p2[difference of their grey values]. */
+#define FM_SGM_PAD 64
+#define FM_SGM_STRIDE(disparities) ((size_t)(disparities) + FM_SGM_PAD)
+
+struct fm_sgm {
+    int width, disparities, step;    /* step: 1 or -1 */
+    int p1;
+    const uint8_t *p2;               /* [256] */
+    const uint8_t *cost;             /* [width][disparities] */
+    const uint8_t *grey;             /* [width] */
+    const uint8_t *grey_before;      /* of the row before; NULL if there is none */
+    const uint8_t *before[3];        /* its paths, from columns x - step, x, x + step */
+    const uint8_t *least_before[3];  /* [width] each */
+    uint8_t *path[3], *least[3];     /* the same for this row: written */
+    uint8_t *along, *least_along;    /* the path in the row: of two pixels, x % 2 says where */
+    const uint8_t *zeros;            /* a path of 0: before the first pixel */
 };
 
 #define FM_LEAST_RANGE 1e-30f

@@ -222,6 +222,24 @@ static void apply(fathom_map *map, const struct fm_line *line, const float *fiel
     map->kind = FATHOM_KIND_METRIC;
 }
 
+static double share_beyond(const fathom_map *map, const struct fm_sample *samples, size_t n,
+                           const struct fm_line *line)
+{
+    double near = 0, far = INFINITY; /* inverse depths */
+    for (size_t i = 0; i < n; i++) {
+        if (fabs(fm_residual(line, &samples[i])) > agreement) continue;
+        near = fmax(near, samples[i].inverse);
+        far = fmin(far, samples[i].inverse);
+    }
+    size_t pixels = (size_t)map->width * (size_t)map->height, known = 0, beyond = 0;
+    for (size_t i = 0; i < pixels; i++) {
+        double depth = (double)map->values[i];
+        known += isfinite(depth);
+        beyond += depth * near < 0.5 || depth * far > 2;
+    }
+    return (double)beyond / (double)known;
+}
+
 /* Fits a field, and applies it if it pays. */
 static fathom_status finish(fathom_map *map, const struct fm_sample *samples, size_t n,
                             const struct fm_axes *axes, const struct fm_line *line,
@@ -271,6 +289,7 @@ fathom_status fathom_map_align(fathom_map *map, const fathom_point *points, size
     if (status == FATHOM_OK) status = check_agreed(samples, n, &line, &axes, err);
     if (status == FATHOM_OK) status = summarise(samples, n, &line, how.max_depth, &found, err);
     if (status == FATHOM_OK) status = finish(map, samples, n, &axes, &line, &how, &found, err);
+    if (status == FATHOM_OK) found.beyond = share_beyond(map, samples, n, &line);
     free(samples);
     if (status == FATHOM_OK && result) *result = found;
     return status;

@@ -31,7 +31,7 @@ static fathom_status match_affine(const struct fm_pairs *pairs, int inverse, fat
         spread += value * value;
         together += value * ((inverse ? 1 / pairs->truth[i] : pairs->truth[i]) - mean_target);
     }
-    if (!(spread > 0) || !isfinite(together / spread))
+    if (!isfinite(together / spread)) /* also where there is no spread */
         return fm_fail(err, FATHOM_E_FIT,
                        "the prediction has the same value at all %zu pixels with truth: there is no "
                        "scale and shift to find",

@@ -8,7 +8,7 @@
 /* Keys that are taken at a time, whole panels and an even number, and queries. With vectors, the scores at
  * hand stay in the first cache; tiles are fast enough to wait for the first cache in any case, so there
  * they fill a part of the second, and most pictures need no second block of keys. */
-enum { ROWS = 4 * FM_TILE_ROWS, KEYS = 256, TILED_ROWS = 64, TILED_KEYS = 1408, MOST_ROWS = TILED_ROWS };
+enum { ROWS = 4 * FM_TILE_ROWS, KEYS = 256, TILED_ROWS = 64, TILED_KEYS = 1408, MOST_ROWS = TILED_ROWS + 32 };
 
 struct attention {
     const struct fm_kernels *k;
@@ -18,7 +18,7 @@ struct attention {
     const struct fm_score_bias *bias;
     uint32_t *keys, *values;       /* per worker, of one head: panels [d / 2][keys], panels [block / 2][d] of pairs */
     size_t keys_size, values_size; /* of one head */
-    int rows, block;               /* queries and keys at a time */
+    int rows, most_rows, block;    /* queries and keys at a time; most: at the end */
     int queries;                   /* of a task */
     float *scores;                 /* per worker [rows][block]; then weights in bf16, 2 * block from row to row */
     float *mixed;                  /* per worker [rows][d] */
@@ -92,7 +92,7 @@ static void add_values(const struct attention *t, int worker, int rows, int key,
 /* `rows` queries from `first` on. */
 static void attend(const struct attention *t, size_t head, int first, int rows, int worker)
 {
-    const size_t dim = (size_t)(t->heads * t->d), me = (size_t)worker * (size_t)t->rows;
+    const size_t dim = (size_t)(t->heads * t->d), me = (size_t)worker * (size_t)t->most_rows;
     const float scale = 1.0f / sqrtf((float)t->d);
     float *scores = t->scores + me * (size_t)t->block, *mixed = t->mixed + me * (size_t)t->d;
     uint16_t *weights = (uint16_t *)(void *)scores; /* the first half of each row of scores */
@@ -127,8 +127,10 @@ static void attend_task(void *arg, size_t task, int worker)
     const int last = t->n - first < t->queries ? t->n : first + t->queries;
     pack_head(t, head, worker);
     fm_open_tiles(t->k);
-    for (int m = first; m < last; m += t->rows)
-        attend(t, head, m, last - m < t->rows ? last - m : t->rows, worker);
+    for (int m = first, rows; m < last; m += rows) {
+        rows = last - m < t->most_rows ? last - m : t->rows; /* no small rest */
+        attend(t, head, m, rows, worker);
+    }
     fm_close_tiles(t->k);
 }
 
@@ -142,6 +144,7 @@ void fm_attention_bf16(struct fm_context *context, const uint16_t *qkv, int n, i
     const size_t threads = (size_t)context->threads, parts = fm_attention_parts(heads, n, context->threads);
     const int unit = k->open_tiles ? 32 : FM_TILE_ROWS; /* rows of whole tiles */
     t.rows = k->open_tiles ? TILED_ROWS : ROWS;
+    t.most_rows = k->open_tiles ? MOST_ROWS : ROWS + 1;
     t.block = k->open_tiles ? TILED_KEYS : KEYS;
     if (t.block > n) t.block = (n + k->panel - 1) / k->panel * k->panel;
     t.queries = ((n + (int)parts - 1) / (int)parts + unit - 1) / unit * unit;
@@ -149,7 +152,7 @@ void fm_attention_bf16(struct fm_context *context, const uint16_t *qkv, int n, i
     t.values_size = fm_packed_size(k, d, pairs);
 
     const size_t mark = fm_arena_mark(context->arena);
-    const size_t rows = threads * (size_t)t.rows;
+    const size_t rows = threads * (size_t)t.most_rows;
     t.keys = fm_arena_alloc(context->arena, threads * t.keys_size, sizeof *t.keys);
     t.values = fm_arena_alloc(context->arena, threads * t.values_size, sizeof *t.values);
     t.scores = fm_arena_alloc(context->arena, rows * (size_t)t.block, sizeof *t.scores);

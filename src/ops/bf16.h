@@ -10,10 +10,6 @@
 void fm_linear_bf16(struct fm_context *context, const struct fm_weights *w, const uint16_t *x, int m,
                     float *y, uint16_t *y16, const struct fm_epilogue *ep);
 
-/* fm_linear; where the session computes in bf16 (and in is even), x is rounded to it first. */
-void fm_linear_rounded(struct fm_context *context, const struct fm_weights *w, const float *x, int m,
-                       float *y, const struct fm_epilogue *ep);
-
 void fm_attention_bf16(struct fm_context *context, const uint16_t *qkv, int n, int heads, int d,
                        const struct fm_score_bias *bias, uint16_t *y);
 

@@ -12,6 +12,7 @@
 #include "ops/team.h"
 
 struct fm_kernels;
+struct fm_packs;
 struct fm_profile;
 
 struct fm_context {
@@ -26,6 +27,7 @@ struct fm_context {
     void *user;
     double stage_start; /* seconds, monotonic */
     const atomic_int *cancel; /* not 0: what is left of the run is skipped, see below; may be NULL */
+    struct fm_packs *packs;     /* NULL: weights are packed in each run, see packs.h */
     struct fm_profile *profile; /* NULL: not kept, see profile.h */
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Convolutions as matrix products on shifted rows: no im2col matrix, no padded copies. */
 #include "ops/direct.h"
+#include "ops/packs.h"
 #include "ops/winograd.h"
 
 #include <string.h>
@@ -50,9 +51,9 @@ static void run_winograd(struct fm_context *context, const struct fm_weights *w,
         .pixels = *pixels,
         .target = {.data = y->data, .h = y->h, .w = y->w},
         .across = (y->w + 1) / 2,
-        .winograd = fm_winograd_prepare(context, w),
     };
     c.tiles = c.across * ((y->h + 1) / 2);
+    c.winograd = fm_winograd_prepare_kept(context, w, c.tiles <= FM_KEEP_TILES);
     fm_winograd_count(context, w, c.tiles);
     if (ep) {
         c.target.relu = ep->act == FM_ACT_RELU;

@@ -23,7 +23,7 @@ static inline bool fm_is_direct(const struct fm_context *context)
     return context->bf16 && context->kernels->open_tiles && context->gemm == FATHOM_GEMM_DEFAULT;
 }
 
-/* Allocates from the arena (also when dry), rounds and packs the weights. */
+/* Allocates (also when dry), rounds and packs the weights if the session has not yet. */
 struct fm_direct fm_direct_prepare(struct fm_context *context, const struct fm_weights *w);
 
 /* Counts the arithmetic of `pixels` pixels of the result; no bytes. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Linear layers on bf16 activations, and the row operations around them. */
 #include "ops/bf16.h"
+#include "ops/packs.h"
 
 struct product {
     const struct fm_kernels *k;
@@ -11,7 +12,7 @@ struct product {
     struct fm_epilogue ep;
     uint32_t *packed;  /* panels [in / 2][width] of pairs */
     uint16_t *rounded; /* per worker [panel][in]: weights that are not bf16 in the file */
-    int m, block, panels;
+    int m, block, blocks, panels; /* the last block has up to half a block more, or less */
 };
 
 static void pack_task(void *arg, size_t i, int worker)
@@ -42,7 +43,7 @@ static void tile_task(void *arg, size_t task, int worker)
     const struct fm_weights *w = p->w;
     const int j = (int)(task % (size_t)p->panels) * p->k->panel;
     const int first = (int)(task / (size_t)p->panels) * p->block;
-    const int last = first + p->block < p->m ? first + p->block : p->m;
+    const int last = task / (size_t)p->panels + 1 < (size_t)p->blocks ? first + p->block : p->m;
     const int left = w->out - j, width = fm_panel_width(p->k, left);
     const size_t at = (size_t)first * (size_t)w->out + (size_t)j;
     struct fm_gemm_tile_bf16 tile = {
@@ -70,16 +71,21 @@ void fm_linear_bf16(struct fm_context *context, const struct fm_weights *w, cons
     };
     if (ep) p.ep = *ep;
     p.ep.bias = w->bias;
-    p.packed = fm_arena_alloc(context->arena, fm_packed_size(k, w->out, w->in) / 2, sizeof *p.packed);
+    bool ready;
+    const size_t packed = fm_packed_size(k, w->out, w->in) / 2 * sizeof *p.packed;
+    p.packed = fm_pack_get(context, w, packed, &ready);
     if (w->type != FM_BF16)
         p.rounded = fm_arena_alloc(context->arena, (size_t)context->threads * (size_t)k->panel,
                                    (size_t)w->in * sizeof *p.rounded);
     fm_count(context, FM_UNIT_BF16, 2.0 * m * w->out * w->in,
              fm_linear_bytes(w, m, sizeof *x, y ? sizeof *y : sizeof *y16, ep));
     if (!context->dry) {
-        const size_t blocks = (size_t)((m + p.block - 1) / p.block);
-        fm_parallel_for(context, (size_t)p.panels, pack_task, &p);
-        fm_parallel_for(context, blocks * (size_t)p.panels, tile_task, &p);
+        p.blocks = m < p.block ? 1 : (m + p.block / 2) / p.block;
+        if (!ready) {
+            fm_parallel_for(context, (size_t)p.panels, pack_task, &p);
+            fm_pack_done(context, w, packed);
+        }
+        fm_parallel_for(context, (size_t)p.blocks * (size_t)p.panels, tile_task, &p);
     }
     fm_arena_release(context->arena, mark);
 }

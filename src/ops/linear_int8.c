@@ -2,9 +2,11 @@
  * Quantised linear layers. A task takes a block of rows: quantises them, then multiplies them with one
  * panel of the weights after the other. */
 #include "ops/int8.h"
+#include "ops/packs.h"
 #include "ops/profile.h"
 
-enum { MAX_BLOCK_TILES = 8, MIN_BLOCK_TILES = 4, MAX_BLOCK = MAX_BLOCK_TILES * FM_TILE_ROWS };
+enum { MAX_BLOCK_TILES = 8, MIN_BLOCK_TILES = 4, MAX_BLOCK = MAX_BLOCK_TILES * FM_TILE_ROWS,
+       WHOLE = 32, TILED_BLOCK = 2 * WHOLE, MOST_ROWS = TILED_BLOCK + WHOLE };
 
 /* A layer's weights in panels of words of four values, and the sum of each row of W. */
 struct packed {
@@ -32,19 +34,25 @@ static void pack_task(void *arg, size_t i, int worker)
 static struct packed pack(struct fm_context *context, const struct fm_weights *w)
 {
     struct packed p = {.k = context->kernels, .w = w};
-    p.panels = fm_arena_alloc(context->arena, fm_packed_size(p.k, w->out, w->in / 4), sizeof *p.panels);
-    p.sums = fm_arena_alloc(context->arena, (size_t)w->out, sizeof *p.sums);
-    if (!context->dry)
+    const size_t words = fm_packed_size(p.k, w->out, w->in / 4);
+    bool ready;
+    const size_t packed = (words + (size_t)w->out) * sizeof *p.panels;
+    p.panels = fm_pack_get(context, w, packed, &ready);
+    if (context->dry) return p;
+    p.sums = (int32_t *)(void *)(p.panels + words);
+    if (!ready) {
         fm_parallel_for(context, (size_t)((w->out + p.k->panel - 1) / p.k->panel), pack_task, &p);
+        fm_pack_done(context, w, packed);
+    }
     return p;
 }
 
-/* Up to MAX_BLOCK rows, quantised. */
+/* Up to MOST_ROWS rows, quantised. */
 struct block {
-    uint8_t *q;  /* [MAX_BLOCK][in] */
+    uint8_t *q;  /* [most][in] */
     float *row;  /* [in]: one row on its way */
-    float scale[MAX_BLOCK];
-    int32_t zero[MAX_BLOCK];
+    float scale[MOST_ROWS];
+    int32_t zero[MOST_ROWS];
 };
 
 static struct block make_block(uint8_t *q, float *row)
@@ -120,10 +128,10 @@ struct layer {
     struct fm_epilogue ep; /* of the last product */
     float *y;
     uint16_t *y16;
-    int m, block;
-    uint8_t *q;    /* per worker [MAX_BLOCK][widest input] */
+    int m, block, blocks, most; /* rows of a task, tasks, and most rows of one: the last may have more */
+    uint8_t *q;    /* per worker [most][widest input] */
     float *row;    /* per worker [widest input] */
-    float *hidden; /* per worker [MAX_BLOCK][fc1.out], of a feed-forward layer */
+    float *hidden; /* per worker [most][fc1.out], of a feed-forward layer */
     size_t widest;
 };
 
@@ -131,9 +139,9 @@ static void linear_task(void *arg, size_t task, int worker)
 {
     const struct layer *t = arg;
     const struct fm_weights *w = t->fc1.w;
-    const int first = (int)task * t->block, n = t->m - first < t->block ? t->m - first : t->block;
+    const int first = (int)task * t->block, n = (int)task + 1 < t->blocks ? t->block : t->m - first;
     const size_t at = (size_t)first * (size_t)w->out, me = (size_t)worker;
-    struct block b = make_block(t->q + me * MAX_BLOCK * t->widest, t->row + me * t->widest);
+    struct block b = make_block(t->q + me * (size_t)t->most * t->widest, t->row + me * t->widest);
     struct fm_epilogue ep = t->ep;
     if (ep.residual) ep.residual += first * ep.ldr;
     quantize_rows(&t->fc1, &t->rows, first, n, &b);
@@ -143,11 +151,11 @@ static void linear_task(void *arg, size_t task, int worker)
 static void mlp_task(void *arg, size_t task, int worker)
 {
     const struct layer *t = arg;
-    const int first = (int)task * t->block, n = t->m - first < t->block ? t->m - first : t->block;
+    const int first = (int)task * t->block, n = (int)task + 1 < t->blocks ? t->block : t->m - first;
     const int f = t->fc2.w->in, gated = t->fc1.w->out == 2 * f;
     const size_t me = (size_t)worker, hidden_row = (size_t)t->fc1.w->out;
-    float *hidden = t->hidden + me * MAX_BLOCK * hidden_row;
-    struct block b = make_block(t->q + me * MAX_BLOCK * t->widest, t->row + me * t->widest);
+    float *hidden = t->hidden + me * (size_t)t->most * hidden_row;
+    struct block b = make_block(t->q + me * (size_t)t->most * t->widest, t->row + me * t->widest);
     const struct fm_epilogue gelu = {.act = gated ? FM_ACT_NONE : FM_ACT_GELU};
     struct fm_epilogue ep = t->ep;
     if (ep.residual) ep.residual += first * ep.ldr;
@@ -168,13 +176,22 @@ static void mlp_task(void *arg, size_t task, int worker)
 static void run(struct fm_context *context, struct layer *t, fm_task_fn task)
 {
     const size_t threads = (size_t)context->threads;
-    t->block = block_rows(t->m, context->threads);
-    t->q = fm_arena_alloc(context->arena, threads * MAX_BLOCK, t->widest);
+    if (context->kernels->open_tiles) { /* whole tiles; what is left, less than one, goes with the last */
+        t->block = t->m / TILED_BLOCK >= 3 * context->threads ? TILED_BLOCK : WHOLE;
+        t->blocks = t->m < t->block ? 1 : t->m / t->block;
+        if (t->m - t->blocks * t->block >= WHOLE) t->blocks++;
+        t->most = MOST_ROWS;
+    } else {
+        t->block = block_rows(t->m, context->threads);
+        t->blocks = (t->m + t->block - 1) / t->block;
+        t->most = MAX_BLOCK;
+    }
+    t->q = fm_arena_alloc(context->arena, threads * (size_t)t->most, t->widest);
     t->row = fm_arena_alloc(context->arena, threads * t->widest, sizeof(float));
     if (t->fc2.w)
-        t->hidden = fm_arena_alloc(context->arena, threads * MAX_BLOCK,
+        t->hidden = fm_arena_alloc(context->arena, threads * (size_t)t->most,
                                    (size_t)t->fc1.w->out * sizeof(float));
-    if (!context->dry) fm_parallel_for(context, (size_t)((t->m + t->block - 1) / t->block), task, t);
+    if (!context->dry) fm_parallel_for(context, (size_t)t->blocks, task, t);
 }
 
 void fm_linear_int8(struct fm_context *context, const struct fm_weights *w, const struct fm_rows *rows,

@@ -119,6 +119,10 @@ static inline size_t fm_attention_parts(int heads, int n, int threads)
 void fm_layernorm(struct fm_context *context, const float *x, int m, int n, const float *gamma,
                   const float *beta, float eps, float *y);
 
+/* y [m, n] += LayerNorm of the rows of x, which is overwritten. */
+void fm_layernorm_add(struct fm_context *context, float *x, int m, int n, const float *gamma,
+                      const float *beta, float eps, float *y);
+
 /* y [m, n] = silu(x[:, :n]) * x[:, n:2n], x is [m, 2n]. */
 void fm_swiglu(struct fm_context *context, const float *x, int m, int n, float *y);
 

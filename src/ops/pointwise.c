@@ -34,6 +34,28 @@ void fm_layernorm(struct fm_context *context, const float *x, int m, int n, cons
         fm_parallel_for(context, ((size_t)m + ROWS - 1) / ROWS, layernorm_task, &t);
 }
 
+static void layernorm_add_task(void *arg, size_t task, int worker)
+{
+    (void)worker;
+    const struct rows *t = arg;
+    for (size_t i = task * ROWS; i < (task + 1) * ROWS && i < (size_t)t->m; i++) {
+        float *x = t->r + i * (size_t)t->n, *y = t->y + i * (size_t)t->n;
+        t->k->layernorm(x, x, t->gamma, t->beta, t->eps, t->n);
+        t->k->lerp(y, y, x, 1.0f, 1.0f, t->n);
+    }
+}
+
+void fm_layernorm_add(struct fm_context *context, float *x, int m, int n, const float *gamma,
+                      const float *beta, float eps, float *y)
+{
+    struct rows t = {
+        .k = context->kernels, .r = x, .gamma = gamma, .beta = beta, .y = y, .eps = eps, .m = m, .n = n,
+    };
+    fm_count(context, FM_UNIT_F32, 9.0 * m * n, 3.0 * m * n * sizeof(float));
+    if (!context->dry)
+        fm_parallel_for(context, ((size_t)m + ROWS - 1) / ROWS, layernorm_add_task, &t);
+}
+
 static void swiglu_task(void *arg, size_t task, int worker)
 {
     (void)worker;

@@ -7,7 +7,7 @@
 #include "ops/team.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
+#include <sched.h>
 #include <stdlib.h>
 
 enum { STACK = 1 << 20, LOOKS = 4000 }; /* looks: about 50 us of pauses */
@@ -96,6 +96,14 @@ void fm_team_run(struct fm_team *t, size_t n_tasks, fm_task_fn task, void *arg)
     pthread_mutex_lock(&t->mutex);
     while (atomic_load(&t->members) > 0) pthread_cond_wait(&t->left, &t->mutex);
     pthread_mutex_unlock(&t->mutex);
+}
+
+void fm_team_wait(const atomic_int *progress, int least)
+{
+    for (int i = 0; atomic_load_explicit(progress, memory_order_acquire) < least; i++) {
+        if (i < LOOKS) pause_briefly();
+        else sched_yield(); /* the one that we wait for may have no core */
+    }
 }
 
 static int start(struct fm_team *t)

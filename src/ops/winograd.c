@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "ops/packs.h"
 #include "ops/profile.h"
 #include "ops/winograd.h"
 
@@ -33,19 +34,22 @@ static void prepare_chunk(void *arg, size_t task, int worker)
     }
 }
 
-struct fm_winograd fm_winograd_prepare(struct fm_context *context, const struct fm_weights *w)
+struct fm_winograd fm_winograd_prepare_kept(struct fm_context *context, const struct fm_weights *w, bool keep)
 {
     const size_t in = (size_t)(w->in / 9), out = (size_t)w->out, threads = (size_t)context->threads;
     struct fm_winograd t = {.k = context->kernels, .weights = *w};
     t.half = context->bf16 && in % 2 == 0 && t.k->strip == t.k->panel;
     t.one = fm_packed_size(t.k, w->out, (int)in) / (t.half ? 2 : 1);
     t.scratch_size = 16 * FM_WINOGRAD_TILES * (in + out);
-    t.packed = fm_arena_alloc(context->arena, 16 * t.one, sizeof(float));
+    bool ready = false;
+    t.packed = keep ? fm_pack_get(context, w, 16 * t.one * sizeof(float), &ready)
+                    : fm_arena_alloc(context->arena, 16 * t.one, sizeof(float));
     const size_t mark = fm_arena_mark(context->arena);
     t.scratch = fm_arena_alloc(context->arena, threads * 16 * (size_t)t.k->panel * CHUNK, sizeof(float));
-    if (!context->dry)
+    if (!context->dry && !ready)
         fm_parallel_for(context, (out + (size_t)t.k->panel - 1) / (size_t)t.k->panel * (size_t)chunks((int)in),
                         prepare_chunk, &t);
+    if (!context->dry && keep) fm_pack_done(context, w);
     fm_arena_release(context->arena, mark);
     t.scratch = fm_arena_alloc(context->arena, threads * t.scratch_size, sizeof(float));
     return t;

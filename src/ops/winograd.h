@@ -27,8 +27,13 @@ struct fm_winograd_target {
     int relu;
 };
 
-/* Allocates from the arena (also when dry) and transforms the weights. */
-struct fm_winograd fm_winograd_prepare(struct fm_context *context, const struct fm_weights *w);
+/* Allocates from the arena (also when dry) and transforms the weights; `keep`: once for the session. */
+struct fm_winograd fm_winograd_prepare_kept(struct fm_context *context, const struct fm_weights *w, bool keep);
+
+static inline struct fm_winograd fm_winograd_prepare(struct fm_context *context, const struct fm_weights *w)
+{
+    return fm_winograd_prepare_kept(context, w, false);
+}
 
 /* Counts the arithmetic of `tiles` tiles and of the weights' transform; no bytes. */
 void fm_winograd_count(struct fm_context *context, const struct fm_weights *w, int tiles);

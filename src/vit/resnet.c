@@ -4,15 +4,13 @@
 
 #include <stdio.h>
 
-#include "ops/bf16.h"
-
 /* y = norm(conv x) + residual (NULL: none), then ReLU if asked for; y's size is given. */
 static void normed(struct fm_context *context, const struct fm_resnet *net, const struct fm_normed *layer,
                    struct fm_window window, const struct fm_feature *x, struct fm_feature *y,
                    const float *residual, int relu)
 {
     if (window.kernel == 1 && window.stride == 1)
-        fm_linear_rounded(context, &layer->conv, x->data, x->h * x->w, y->data, NULL);
+        fm_linear(context, &layer->conv, x->data, x->h * x->w, y->data, NULL);
     else if (window.kernel == 3 && window.stride == 1)
         fm_conv3x3(context, &layer->conv, x, 1, y, NULL);
     else

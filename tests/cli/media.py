@@ -32,6 +32,34 @@ def ppm(width, height):
     return b"P6\n%d %d\n255\n" % (width, height) + body
 
 
+def tiff(width, height, body, bits=8, samples=3, more=(), order="<", kind=None, text=b""):
+    """A TIFF of one strip. `more` are entries (tag, type 3 or 4, value); `kind` is the photometric
+    interpretation, else grey or RGB; `text` the description."""
+    if isinstance(body, int):
+        body = bytes((i * body) % 256 for i in range(width * height * samples * bits // 8))
+    at = 8 + len(body) + len(body) % 2
+    depths = struct.pack(f"{order}{samples}H", *[bits] * samples)
+    tags = {256: (4, width), 257: (4, height), 259: (3, 1),
+            262: (3, kind if kind is not None else 2 if samples >= 3 else 1), 273: (4, 8), 277: (3, samples),
+            278: (4, height), 279: (4, len(body))}
+    tags.update({tag: (kind_, value) for tag, kind_, value in more})
+    entries, beside = [], b""
+    for tag, (size, value) in tags.items():
+        entries.append((tag, size, 1, struct.pack(order + ("H2x" if size == 3 else "I"), value)))
+    for tag, size, count, data in ((258, 3, samples, depths), (270, 2, len(text) + 1, text + b"\0")):
+        if tag == 270 and not text:
+            continue
+        if len(data) <= 4:
+            entries.append((tag, size, count, data.ljust(4, b"\0")))
+        else:
+            entries.append((tag, size, count, struct.pack(order + "I", at + len(beside))))
+            beside += data + b"\0" * (len(data) % 2)
+    directory = struct.pack(order + "H", len(entries)) + b"".join(
+        struct.pack(order + "HHI", *entry[:3]) + entry[3] for entry in sorted(entries)) + bytes(4)
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", at + len(beside))
+    return head + body + b"\0" * (len(body) % 2) + beside + directory
+
+
 def jpeg_turned():
     """A grey JPEG of 8 x 16 stored pixels whose EXIF says: turn it by 90 degrees."""
     def segment(marker, data):
@@ -105,6 +133,39 @@ def npy(rows):
     head += " " * (-(len(head) + 11) % 64) + "\n"
     return (b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode()
             + b"".join(struct.pack(f"<{width}f", *row) for row in rows))
+
+
+def tiff_values(data):
+    """(rows of numbers, what the description says) of a TIFF of one channel: float32, plain, or 16 bits,
+    deflated, each the difference from the one before."""
+    head = struct.unpack_from("<2sHI", data)
+    assert head[:2] == (b"II", 42), head
+    tags = {}
+    for i in range(struct.unpack_from("<H", data, head[2])[0]):
+        tag, kind, count, value = struct.unpack_from("<HHII", data, head[2] + 2 + 12 * i)
+        size, code = {2: (1, "s"), 3: (2, "H"), 4: (4, "I"), 5: (8, "Q")}[kind]
+        at = value if size * count > 4 else head[2] + 10 + 12 * i
+        tags[tag] = struct.unpack_from(f"<{count}{code}", data, at)
+    width, height, bits = tags[256][0], tags[257][0], tags[258][0]
+    assert tags[277] == (1,) and tags[262] == (1,), tags
+    rows = []
+    for at, size in zip(tags[273], tags[279]):
+        strip = data[at:at + size]
+        if bits == 32:
+            assert tags[259] == (1,) and tags[339] == (3,), tags
+            numbers = struct.unpack(f"<{size // 4}f", strip)
+        else:
+            assert tags[259] == (8,) and tags[317] == (2,), tags
+            strip = zlib.decompress(strip)
+            numbers = struct.unpack(f"<{len(strip) // 2}H", strip)
+        for y in range(len(numbers) // width):
+            row = list(numbers[y * width:(y + 1) * width])
+            for x in range(1, width if bits == 16 else 0):
+                row[x] = (row[x] + row[x - 1]) % 65536
+            rows.append(row)
+    assert len(rows) == height
+    text = tags[270][0].rstrip(b"\0").decode()
+    return rows, dict(line.split("=", 1) for line in text.split("\n"))
 
 
 def npy_values(data):

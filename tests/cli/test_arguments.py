@@ -7,7 +7,7 @@ from media import ppm
 def test_help_and_version():
     for arguments in (["help"], ["--help"], ["-h"]):
         expect(b"exit codes" in fathom(*arguments).quiet().out)
-    for command in ("depth", "info", "diff", "merge", "bench", "help"):
+    for command in ("depth", "stereo", "info", "diff", "merge", "models", "bench", "align", "eval", "help"):
         text = fathom("help", command).quiet().out.decode()
         text, _, path = text.partition("\ndefault model: ")  # as long as it is
         expect("example" in text and max(map(len, text.split("\n"))) < 100, text)
@@ -26,7 +26,7 @@ def test_unknown_commands():
     write("photo.ppm", ppm(3, 3))
     fathom("dpeth", code=1).says('"dpeth"', "fathom depth")
     fathom("photo.ppm", code=1).says("fathom depth photo.ppm")
-    fathom("paint", code=1).says("depth info diff merge bench")
+    fathom("paint", code=1).says("depth stereo info diff merge models bench align eval")
     fathom("two\nlines", code=1).says('"two?lines"')
 
 

@@ -4,9 +4,10 @@ import hashlib
 import json
 import os
 import struct
+import zlib
 
 from harness import GOLDEN, MODEL, QUANTISED, depth, expect, fathom, files, on_terminal, read, write
-from media import npy_values, png, ppm
+from media import HEADER, npy_values, png, ppm
 
 TIMES = ("ms", "mtime_ns")
 
@@ -293,6 +294,31 @@ def test_resume():
     write("out/manifest.jsonl", b"\n".join([b"junk", b"", *reversed(lines[:-1]), b"[]", b"{}", b""]))
     expect(again("--hash", "--size", "42") == [])
     expect(read("out/manifest.jsonl").split(b"\n") == lines, "not tidied")
+
+
+def test_resume_knows_the_weights():
+    """Two quantisations of one checkpoint have one name and one checkpoint, but are not one model."""
+    tree(3)
+    data = bytearray(read(QUANTISED))
+    directory, tensors = HEADER.unpack_from(data)[6:8]
+    entry, = (at for at in range(directory, directory + 160 * tensors, 160)
+              if data[at:at + 88].rstrip(b"\0").endswith(b"output_conv2.2.bias"))
+    offset, size = struct.unpack_from("<QQ", data, entry + 128)
+    data[offset + size - 2] ^= 0x20  # and the checksums that follow from it
+    struct.pack_into("<I", data, entry + 144, zlib.crc32(data[offset:offset + size]))
+    struct.pack_into("<I", data, 76, zlib.crc32(data[directory:directory + 160 * tensors]))
+    struct.pack_into("<I", data, 124, zlib.crc32(data[:124]))
+    write("other.fathom", data)
+    def again(model, *how):
+        fathom("depth", "-m", model, "in", "-o", "out", "-q", "--format", "npy", *how)
+        return [line["weights"] for line in manifest()], [read("out/" + name) for name in maps()]
+    first = again(QUANTISED)
+    expect(len(set(first[0])) == 1 and len(first[0][0]) == 16, first[0])
+    other = again("other.fathom", "--resume")
+    expect(other[0] != first[0] and other[1] != first[1], "the maps of another model were kept")
+    expect(again("other.fathom", "--resume") == other)
+    info = [fathom("info", model, "--json").lines()[0] for model in (QUANTISED, "other.fathom")]
+    expect(info[0]["checkpoint_sha256"] == info[1]["checkpoint_sha256"], info)
 
 
 def test_shards():

@@ -131,3 +131,16 @@ def test_bench_throughput():
 
 def test_bench_int8():
     bench("--precision=int8", code=1).says("int8", "quantised", "weights/quantize.py")
+
+
+def test_bench_stereo():
+    line, = fathom("bench", "stereo", "--size", "320x200", "--max-disparity=64", "--runs=3", "-t2", "--json").quiet().lines()
+    expect(line["size"] == [320, 200] or line["size"] == {"width": 320, "height": 200}, line)
+    expect(line["threads"] == 2 and line["band_rows"] == 200, line)
+    expect(0 < line["seconds"]["least"] <= line["seconds"]["median"], line)
+    expect(near(line["pixel_disparities_per_second"], 320 * 200 * 64 / line["seconds"]["median"], 1e-9), line)
+    expect(line["planned_bytes"] > 3 * 320 * 200 * 64 and line["matched"] > 0.5, line)
+    expect(b"pairs/s" in fathom("bench", "stereo", "--size", "64x64", "--max-disparity=16", "--runs=1").out)
+    fathom("bench", "stereo", "left.png", code=1).says("left.png")
+    fathom("bench", "stereo", "--size", "64", code=1).says("--size", "1600x1250")
+    fathom("bench", "stereo", "--size", "64x64", "--max-disparity=64", code=1).says("64 wide")

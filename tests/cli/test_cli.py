@@ -17,16 +17,19 @@ sys.dont_write_bytecode = True  # the source tree stays as it was
 import test_arguments
 import test_batch
 import test_bench
+import test_catalogue
 import test_default_model
 import test_info_diff
 import test_merge
 import test_models
 import test_outputs
 import test_pictures
+import test_stereo
+import test_trust
 from harness import ARGUMENTS
 
-MODULES = (test_arguments, test_models, test_default_model, test_pictures, test_outputs,
-           test_info_diff, test_bench, test_batch, test_merge)
+MODULES = (test_arguments, test_models, test_catalogue, test_default_model, test_pictures, test_outputs,
+           test_info_diff, test_bench, test_batch, test_merge, test_stereo, test_trust)
 
 
 def main():

@@ -89,7 +89,7 @@ def test_unwritable():
     depth("a.png", "-o", "file/", code=2).says("file")
     depth("a.png", "a.png/x", "-o", "file", code=2).says("file", "directory")
     depth("a.png", "-o", "file/x/", code=2).says("file")
-    depth("a.png", "-o", "d.jpg", code=1).says(".png, .pfm or .npy")
+    depth("a.png", "-o", "d.jpg", code=1).says(".png, .pfm, .npy or .tiff")
     depth("a.png", "-o", "d.png", "--format", "pfm", code=1).says("d.png", "pfm")
     depth("a.png", "-o", "/dev/null", "--format", "pfm", code=2).says("/dev/null", "regular")
     depth("a.png", "-o", "x" * 300 + ".png", code=2).says("xxx")

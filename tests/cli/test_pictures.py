@@ -5,7 +5,10 @@ import os
 import subprocess
 
 from harness import FATHOM, METRIC, MODEL, depth, expect, fathom, files, on_terminal, read, write
-from media import jpeg_turned, npy_values, pfm_values, png, png_pixels, png_text
+from media import (jpeg_turned, npy_values, pfm_values, png, png_pixels, png_text, tiff, tiff_values)
+
+HAS_TIFF = b"; libtiff" in fathom("help", "formats").out
+HAS_WEBP = b"; libwebp" in fathom("help", "formats").out
 
 
 def test_formats_agree():
@@ -34,6 +37,75 @@ def test_formats_agree():
                 for row, real in zip(rows, values) for code, value in zip(row, real))
     expect(worst <= scale * 0.51 + 1e-7, "worst", worst, "scale", scale)
     expect(files() == ["a.png", "d.npy", "d.pfm", "d.png"], files())
+
+
+def test_tiff_out():
+    write("a.png", png(33, 21))
+    if not HAS_TIFF:
+        depth("a.png", "-o", "d.tiff", code=1).says("libtiff")
+        depth("a.png", "-o", "d", "--format", "tiff16", code=1).says("libtiff")
+        expect(files() == ["a.png"], files())
+        return
+    depth("a.png", "-o", "d.npy")
+    depth("a.png", "-o", "d.png")
+    line, = depth("a.png", "-o", "d.tif", "--json").quiet().lines()
+    expect(line["format"] == "tiff" and line["scale"] == 1 and line["first_code"] == 0, line)
+    rows, said = tiff_values(read("d.tif"))
+    expect(rows == npy_values(read("d.npy")), "other values")
+    expect(said["fathom:kind"] == "relative_inverse" and said["fathom:model"] == "tiny_v2", said)
+    line, = depth("a.png", "-o", "c.tiff", "--format", "tiff16", "--json").quiet().lines()
+    codes, said = tiff_values(read("c.tiff"))
+    expect(codes == png_pixels(read("d.png"))[4], "other codes than in the PNG")
+    expect(dict(png_text(read("d.png")))["fathom:scale"] == said["fathom:scale"], said)
+    expect(line["format"] == "tiff16" and line["scale"] == float(said["fathom:scale"]), line, said)
+    fathom("depth", "-m", METRIC, "a.png", "-o", "m.tiff")
+    expect(tiff_values(read("m.tiff"))[1]["fathom:unit"] == "m")
+    for name, kind in (("d.tif", "relative_inverse"), ("c.tiff", "relative_inverse"), ("m.tiff", "metric")):
+        line, = fathom("info", name, "--json").quiet().lines()
+        expect(line["kind"] == kind and line["size"] == [33, 21] and line["model"], line)
+    fathom("diff", "d.npy", "d.tif", "--max", "0")
+    fathom("diff", "d.npy", "c.tiff", "--max", "0.0001")
+    depth("a.png", "-o", "x.tiff", "--png-level", "3", "--format", "tiff", code=1).says("--png-level", "tiff")
+    depth("a.png", "-o", "x.png", "--format", "tiff", code=1).says("disagree", ".tiff")
+    depth("-o", "maps", ".", "--include", "a.png", "--format", "tiff")
+    expect(read("maps/a.tiff") == read("d.tif"), "a batch writes other bytes")
+
+
+def test_tiff_in():
+    """The same pixels in a TIFF and in a PNG give the same map."""
+    body = bytes((x * 7 + y * 3 + c * 50) % 256 for y in range(21) for x in range(33) for c in range(3))
+    write("a.tif", tiff(33, 21, body))
+    write("t.tif", tiff(33, 21, body, more=[(274, 3, 6)]))
+    if not HAS_TIFF:
+        depth("a.tif", code=5).says("a.tif", "without libtiff")
+        result = depth("-q", "-o", "maps", ".", code=6)
+        expect(result.err.count("without libtiff") == 2, result.err)
+        fathom("info", "a.tif", code=2).says("without libtiff")
+        return
+    write("a.ppm", b"P6 33 21 255 " + body)
+    depth("a.tif", "-o", "t.npy")
+    depth("a.ppm", "-o", "p.npy")
+    expect(read("t.npy") == read("p.npy"), "other maps")
+    line, = depth("t.tif", "-o", "u.npy", "--json").lines()
+    expect(line["input_size"] == [21, 33], line)
+    depth("-o", "maps", ".", "--exclude", "a.ppm")
+    expect(files("maps") == ["a.png", "manifest.jsonl", "t.png"], files("maps"))
+    fathom("info", "a.tif", code=2).says("a.tif", "8 bits and 3 channels")
+    write("cut.tif", tiff(33, 21, body)[:-30])
+    depth("cut.tif", code=5).says("cut.tif", "TIFF")
+
+
+def test_webp_in():
+    write("a.webp", bytes.fromhex(  # 1 x 1, red, lossless
+        "524946461c000000574542505650384c0f0000002f000000000710fd8ffe0722a2ff0100"))
+    if not HAS_WEBP:
+        depth("a.webp", code=5).says("a.webp", "without libwebp")
+        return
+    line, = depth("a.webp", "-o", "w.npy", "--json").lines()
+    expect(line["input_size"] == [1, 1], line)
+    write("a.ppm", b"P6 1 1 255 \xff\0\0")
+    depth("a.ppm", "-o", "p.npy")
+    expect(read("w.npy") == read("p.npy"), "other maps")
 
 
 def test_png_says_what_it_is():

@@ -25,8 +25,8 @@ Test(write, failures_leave_nothing)
 {
     enter_folder();
     expect("absent/d.png", FATHOM_E_IO, "No such file");
-    expect("d.jpg", FATHOM_E_ARGUMENT, ".png, .pfm or .npy");
-    expect("png", FATHOM_E_ARGUMENT, ".png, .pfm or .npy");
+    expect("d.jpg", FATHOM_E_ARGUMENT, ".png, .pfm, .npy or .tiff");
+    expect("png", FATHOM_E_ARGUMENT, ".png, .pfm, .npy or .tiff");
     expect("", FATHOM_E_ARGUMENT, "extension");
     char longest[300];
     memset(longest, 'x', sizeof longest);
@@ -132,7 +132,8 @@ Test(write, encode_needs_format_and_finite_values)
         cr_assert(fathom_map_encode(&map, &opt, &bytes, &size, &encoding, NULL) == FATHOM_OK);
         cr_assert(encoding.format == format && strcmp(encoding.unit, "m") == 0);
         free(bytes);
-        map.values[4] = format % 2 ? NAN : INFINITY;
+        map.values[4] = format % 2 ? -INFINITY : INFINITY;
+        map.kind = FATHOM_KIND_RELATIVE_INVERSE;
         cr_assert(fathom_map_encode(&map, &opt, &bytes, &size, NULL, &err) == FATHOM_E_NUMERIC);
         cr_assert(strstr(err.message, "column 1, row 1"), "%s", err.message);
         map.values[4] = 1.5f;

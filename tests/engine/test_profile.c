@@ -80,25 +80,37 @@ static const char vit_parts[] =
     "reassemble.0 rn.0 reassemble.1 rn.1 reassemble.2 rn.2 reassemble.3 rn.3 "
     "fusion.3 fusion.2 fusion.1 fusion.0 head.conv1 head postprocess";
 
+/* Parts are a run: never more, and little less of the shortest of several runs. A busy machine may stop any
+ * run between two looks at the clock, inside of a part or outside, but not the shortest one for long. */
+static void check_sums(fathom_session *s, const fathom_image *image)
+{
+    enum { FEW = 5, MANY = 200 };
+    double sum, shortest = 0, share = 0;
+    char names[NAMES];
+    for (int i = 0; i < FEW || (share < 0.95 && i < MANY); i++) {
+        const double start = seconds();
+        free(run(s, image));
+        const double whole = seconds() - start;
+        join_names(s, names, &sum);
+        cr_expect_str_eq(names, vit_parts);
+        cr_expect(sum <= whole, "%g s in parts of %g", sum, whole);
+        if (i > 0 && whole > shortest) continue;
+        shortest = whole;
+        share = sum / whole;
+    }
+    cr_expect(share >= 0.95, "parts are %g of the shortest run, %g s", share, shortest);
+}
+
 Test(profile, names_and_sums)
 {
     fathom_model *model = open_model("tiny_v2.fathom");
     fathom_image image = random_image();
     fathom_part part;
-    char names[NAMES];
-    double sum;
     for (int threads = 1; threads <= 3; threads++) {
         fathom_session *s =
             open_session(model, &(fathom_session_options){.threads = threads, .profile = 1});
         cr_expect_eq(fathom_session_part(s, 0, &part), FATHOM_E_ARGUMENT); /* no run yet */
-        for (int repeat = 0; repeat < 2; repeat++) {
-            const double start = seconds();
-            free(run(s, &image));
-            const double whole = seconds() - start;
-            join_names(s, names, &sum);
-            cr_expect_str_eq(names, vit_parts);
-            cr_expect(sum <= whole && sum > 0.5 * whole, "%g s in parts of %g", sum, whole);
-        }
+        check_sums(s, &image);
         fathom_session_destroy(&s);
     }
     cr_expect_eq(fathom_session_part(NULL, 0, &part), FATHOM_E_ARGUMENT);

@@ -67,15 +67,18 @@ static void expect_variety(const float *values, const fathom_image *image)
 
 /* Each model, level and GEMM: planned bytes are used bytes, and bytes do not depend on threads. At this
  * size all maps but the coarsest have more than one task. */
-static void check_repeatable(const char *file, const char *level, fathom_gemm gemm)
+static void check_repeatable(const char *file, const char *level, fathom_gemm gemm, fathom_precision precision)
 {
     fathom_model *model = open_model(file);
     fathom_image image = random_image(61, 47);
     float *first = NULL;
+    int w, h, size = 100;
+    if (fathom_model_network_size(model, 61, 47, size, &w, &h, NULL)) size = 0; /* a model of one size */
     setenv("FATHOM_CPU", level, 1);
-    for (int threads = 1; threads <= 3; threads++) {
-        fathom_session *s = open_session(
-            model, &image, &(fathom_session_options){.threads = threads, .gemm = gemm, .size = 100});
+    for (int turn = 0; turn < 4; turn++) {
+        const int threads = turn < 3 ? turn + 1 : 8;
+        fathom_session *s = open_session(model, &image, &(fathom_session_options){
+            .threads = threads, .gemm = gemm, .size = size, .precision = precision});
         fathom_session_info info;
         fathom_session_get_info(s, &info);
         cr_expect_str_eq(info.cpu, level);
@@ -108,13 +111,17 @@ Test(session, planned_and_repeatable)
     static const char *const files[] = {"tiny_v1.fathom", "tiny_v2.fathom", "tiny_v2_metric.fathom",
                                         "tiny_v2_giant.fathom", "tiny_stem.fathom",
                                         "tiny_dpt_large.fathom", "tiny_dpt_hybrid.fathom",
-                                        "tiny_beit.fathom"};
+                                        "tiny_beit.fathom", "tiny_midas_small.fathom", "tiny_midas_large.fathom",
+                                        "tiny_swin2.fathom", "tiny_swin.fathom", "tiny_levit.fathom",
+                                        "tiny_next.fathom"};
     static const char *const names[] = {"scalar", "avx2", "avx512", "avx512bf16", "avx512amx"};
     for (size_t f = 0; f < sizeof files / sizeof *files; f++)
         for (int l = 0; l < LEVELS; l++) {
             if (!fm_cpu_level(names[l])) continue;
-            check_repeatable(files[f], names[l], FATHOM_GEMM_DEFAULT);
-            if (l == 1 && has_openblas()) check_repeatable(files[f], names[l], FATHOM_GEMM_OPENBLAS);
+            check_repeatable(files[f], names[l], FATHOM_GEMM_DEFAULT, FATHOM_PRECISION_F32);
+            if (fm_cpu_level(names[l])->has_bf16)
+                check_repeatable(files[f], names[l], FATHOM_GEMM_DEFAULT, FATHOM_PRECISION_BF16);
+            if (l == 1 && has_openblas()) check_repeatable(files[f], names[l], FATHOM_GEMM_OPENBLAS, FATHOM_PRECISION_F32);
         }
 }
 

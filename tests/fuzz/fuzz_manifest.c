@@ -11,7 +11,7 @@
 
 static void come_back(const char *input, const char *output, const char *sentence)
 {
-    static const struct record_run run = {"model", "0123", "size=28", "scalar"};
+    static const struct record_run run = {"model", "0123", "4567", "size=28", "scalar"};
     for (int ok = 0; ok < 2; ok++) {
         const struct record record = {.input = input, .output = output,
                                       .file = {.bytes = 7, .mtime_ns = -5, .known = true},

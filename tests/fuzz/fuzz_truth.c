@@ -12,7 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { MOST = 1 << 10 }; /* pixels that are measured */
+enum { MOST = 1 << 6 }; /* pixels that are measured */
 
 /* fathom_truth_read takes a path: of a file that lies in memory. */
 static fathom_status read_bytes(const void *bytes, size_t size, const fathom_truth_options *opt,

@@ -201,6 +201,12 @@ def pictures():
     yield "15.tga", tga(2, 15, bytes(16))
     yield "a.gif", gif()
     yield "a.ppm", media.ppm(3, 2)
+    yield "rgb.tif", media.tiff(5, 4, 7)
+    yield "rgba16.tif", media.tiff(5, 4, 7, 16, 4, [(338, 3, 2), (274, 3, 6)], ">")
+    yield "white.tif", media.tiff(9, 3, 11, 8, 1, kind=0)
+    yield "deflate.tif", media.tiff(9, 3, zlib.compress(bytes(range(81)), 9), more=[(259, 3, 8), (317, 3, 2)])
+    yield "packbits.tif", media.tiff(4, 4, b"\xfd\1\xfd\2\xfd\3\3abcd", 8, 1, [(259, 3, 32773)])
+    yield "lzw.tif", media.tiff(2, 1, b"\x80\x00\x40\x60\x10", 8, 1, [(259, 3, 5)])
     yield "16.pgm", b"P5 # a comment\n2 2 65535\n" + bytes(range(8))
 
 
@@ -220,6 +226,14 @@ def maps():
     yield "short.pfm", b"Pf\n99 99\n-1.0\n" + values
     yield "1.npy", b"\x93NUMPY\1\0" + struct.pack("<H", len(head)) + head + values
     yield "2.npy", b"\x93NUMPY\2\0" + struct.pack("<I", len(head)) + head + values
+    text = b"\n".join(key + b"=" + value for key, value in MEANING)
+    real = [(339, 3, 3)]
+    yield "float.tif", media.tiff(3, 2, values, 32, 1, real, text=text.replace(b"0.5", b"1").replace(
+        b"-1e-3", b"0").replace(b"code=1", b"code=0"))
+    yield "foreign.tif", media.tiff(3, 2, values, 32, 1, real)
+    yield "codes.tif", media.tiff(4, 3, 9, 16, 1, text=text)
+    yield "deflate.tif", media.tiff(4, 3, zlib.compress(bytes(range(24)), 9), 16, 1, [(259, 3, 8), (317, 3, 2)],
+                                    ">", text=text)
 
 
 def zipped(*members):
@@ -264,8 +278,8 @@ def truths():
     yield "two.npz", b"\x08" + zipped((b"a.npy", 0, depth), (b"b.npy", 8, half))
     yield "no_key.npz", b"\0" + zipped((b"a.npy", 0, depth), (b"b.npy", 8, half))
     yield "text.npz", b"\0" + zipped((b"a.txt", 0, b"hello"))
-    yield "ramp.npy", b"\0" + npy("<f4", "(30, 30)", struct.pack("<900f", *(
-        1 / (0.1 + 0.2 * (i % 37) / 7) * (1 + 0.1 * (i % 30) / 30) for i in range(900))))
+    yield "ramp.npy", b"\0" + npy("<f4", "(8, 8)", struct.pack("<64f", *(
+        1 / (0.1 + 0.2 * (i % 37) / 7) * (1 + 0.1 * (i % 8) / 8) for i in range(64))))
 
 
 def exifs():
@@ -335,6 +349,19 @@ def lists():
     yield "dots", b".jpg\na.\n.a.b\na/.JPEG\n..jpg\n"
 
 
+def arguments():
+    yield "one", b"photo.jpg"
+    yield "many", b"-m\0model\0-o\0out\0in\0--memory\0" b"1.5G\0-j2\0--shard=3/8\0--resume\0--hash"
+    yield "numbers", b"--size=518\0-t4\0--png-level\0" b"6\0--max-pixels=1000\0x"
+    yield "metres", b"--metres\0--scale=1e-3\0--shift\0-0.5\0--max-depth=80\0--unit=m\0x"
+    yield "lists", b"--include\0*.jpg\0--exclude=a/*\0--list\0-\0-0q\0--\0-x\0-"
+    yield "choices", b"--format=tiff16\0--precision\0bf16\0--gemm=openblas\0--decoder=stb\0--progress=json"
+    yield "colour", b"--background=ff8000\0--format=color\0--reverse-color\0--json\0--no-exif"
+    yield "slips", b"--formt=png\0"
+    yield "help", b"a\0--help"
+    yield "empty", b"\0\0--out=\0"
+
+
 def outside(whole):
     """Weights whose parts lie outside of the file; the fuzz target seals them."""
     def patched(*numbers):
@@ -348,10 +375,38 @@ def outside(whole):
     yield "tensor", patched((entry + 128, 1 << 40))
 
 
+def matrix(name, data):
+    return f"{name}: !!opencv-matrix\n   rows: 3\n   cols: 3\n   dt: d\n   data: [ {data} ]\n"
+
+
+def calibrations():
+    one, k = "1., 0., 0., 0., 1., 0., 0., 0., 1.", "520., 0., 330.5, 0., 525., 236.25, 0., 0., 1."
+    cameras = "%YAML:1.0\n" + "".join(matrix(f"M{i}", k) + matrix(f"D{i}", "-0.28, 9e-2, 0, 0, -.012") for i in (1, 2))
+    pose = matrix("R", one) + matrix("T", "-0.12,\n 0.001, 0.002")
+    ros = ("image_width: 640\nimage_height: 480\ncamera_matrix:\n  data: [" + k + "]\ndistortion_model: plumb_bob\n"
+           "distortion_coefficients:\n  data: [-0.3, 0.1, 0, 0, 0]\nrectification_matrix:\n  data: [" + one + "]\n"
+           "projection_matrix:\n  data: [400, 0, 310, %s, 0, 400, 240, 0, 0, 0, 1, 0]\n")
+    xml = "".join(f"<{name} type_id=\"opencv-matrix\"><rows>3</rows><cols>3</cols><dt>d</dt><data>{data}</data></{name}>\n"
+                  for name, data in (("K1", k), ("K2", k), ("R", one), ("T", "-0.1 0 0")))
+    yield "middlebury", (b"cam0=[994.978 0 311.193; 0 994.978 254.877; 0 0 1]\n"
+                         b"cam1=[994.978 0 342.279; 0 994.978 254.877; 0 0 1]\n"
+                         b"doffs=31.086\nbaseline=193.001\nwidth=741\nheight=497\nndisp=70\n")
+    yield "kitti", (b"calib_time: 09-Jan-2012 13:57:47\nP_rect_02: 721.5 0 609.5 44.85 0 721.5 172.8 .2 0 0 1 2e-3\n"
+                    b"P_rect_03: 721.5 0 609.5 -339.5 0 721.5 172.8 2.2 0 0 1 2e-3\n")
+    yield "opencv.yml", (cameras + pose).encode()
+    yield "opencv-two", (cameras + "\0" + pose).encode()
+    yield "opencv.xml", ("<?xml version=\"1.0\"?>\n<opencv_storage>\n" + xml + "</opencv_storage>\n").encode()
+    yield "ros", (ros % "0" + "\0" + ros % "-36.0").encode()
+    yield "numbers", b"cam0=[1e999 -e 1e-999 .. +. 0x1; 9 9 9 9 9 9 9 9 9 9 9 9 9 9 9 9 9 9\nQ: - 1\n- 2\n- nan"
+    yield "unended", b"camera_matrix:\n data: [1, 2, 3\n 4"
+
+
 def main():
     top = sys.argv[1] if len(sys.argv) > 1 else os.path.join(HERE, "corpus")
     for target, files in (("image", pictures()), ("map", maps()), ("truth", truths()), ("exif", exifs()),
-                          ("config", configs()), ("manifest", manifests()), ("list", lists())):
+                          ("config", configs()), ("manifest", manifests()), ("list", lists()),
+                          ("calibration", calibrations()),
+                          ("arguments", arguments())):
         os.makedirs(os.path.join(top, target), exist_ok=True)
         for name, data in files:
             with open(os.path.join(top, target, name), "wb") as file:

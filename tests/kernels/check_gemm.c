@@ -8,7 +8,7 @@
 
 #include "kernels/checks.h"
 
-enum { ROWS = FM_TILE_ROWS, MAX_WIDTH = 64, GAP = 3, SPARE_ROWS = 2, EPILOGUES = 2 * 3 * 2 * 3 * 2 };
+enum { ROWS = FM_TILE_ROWS, MAX_WIDTH = 64, GAP = 3, SPARE_ROWS = 2, EPILOGUES = 2 * 5 * 2 * 3 * 2 };
 static const float UNTOUCHED = -3.5e20f;
 
 /* An epilogue and what it points at. */
@@ -19,22 +19,22 @@ struct finish {
     int in_place; /* the residual is C */
 };
 
-/* Combination `which` of all 72; C is `c` if the residual shall be C itself. */
+/* Combination `which` of all 120; C is `c` if the residual shall be C itself. */
 static void make_epilogue(struct checker *check, struct finish *f, int which, float *c, ptrdiff_t ldc)
 {
     fill_values(check, f->bias, MAX_WIDTH, UNIFORM);
     fill_values(check, f->gamma, MAX_WIDTH, UNIFORM);
     fill_values(check, f->row_scale, ROWS, UNIFORM);
     fill_values(check, f->residual, sizeof f->residual / sizeof(float), UNIFORM);
-    const int residual = which / 12 % 3;
+    const int residual = which / 20 % 3;
     f->in_place = residual == 2;
     f->ep = (struct fm_epilogue){
         .bias = which % 2 ? f->bias : NULL,
-        .act = (enum fm_activation)(which / 2 % 3),
-        .gamma = which / 6 % 2 ? f->gamma : NULL,
+        .act = (enum fm_activation)(which / 2 % 5),
+        .gamma = which / 10 % 2 ? f->gamma : NULL,
         .residual = residual == 0 ? NULL : residual == 1 ? f->residual : c,
         .ldr = residual == 2 ? ldc : MAX_WIDTH + 1,
-        .row_scale = which / 36 % 2 ? f->row_scale : NULL,
+        .row_scale = which / 60 % 2 ? f->row_scale : NULL,
     };
 }
 
@@ -58,6 +58,11 @@ static double finished(const struct finish *f, int m, int j, double v, double of
         v = 0.5 * v * (1 + erf(v * 0.70710678118654752));
     }
     if (ep->act == FM_ACT_RELU) v = v > 0 ? v : 0;
+    if (ep->act == FM_ACT_RELU6) v = fmin(fmax(v, 0), 6);
+    if (ep->act == FM_ACT_HARDSWISH) { /* slope up to 1.5; a sum and three products */
+        off = 1.5 * off + 4 * ULP * fabs(v);
+        v = v * fmin(fmax(v + 3, 0), 6) / 6;
+    }
     if (ep->gamma) {
         v *= ep->gamma[j];
         off = off * fabs(ep->gamma[j]) + ULP * fabs(v);
@@ -191,7 +196,7 @@ static void check_cuts(struct checker *check)
     float *c = malloc(M * N * sizeof *c), *first = malloc(M * N * sizeof *first);
     fill_values(check, w.a, M * TERMS, UNIFORM);
     fill_values(check, w.b, N * TERMS, UNIFORM);
-    for (int act = 0; act < 3; act++) {
+    for (int act = 0; act < 5; act++) {
         make_epilogue(check, &f, 2 * act, NULL, 0);
         for (int j = 0; j < MAX_WIDTH; j++) { /* the same in every panel */
             f.bias[j] = f.bias[0];
@@ -258,7 +263,7 @@ void check_gemm_tile(struct checker *c)
     gemm_one(c, 6, 1, 768, c->k->panel, 0, ALIGNED);
     gemm_one(c, 6, 9, 384, c->k->panel, 0, OFF_BY_ONE);
     check_cuts(c);
-    for (int act = 0; act < 3; act++) check_nan(c, (enum fm_activation)act);
+    for (int act = 0; act < 5; act++) check_nan(c, (enum fm_activation)act);
 }
 
 void check_finish_rows(struct checker *c)
@@ -269,7 +274,7 @@ void check_finish_rows(struct checker *c)
     for (int s = 0; s < 11; s++)
         for (int epilogue = 0; epilogue < EPILOGUES; epilogue++) {
             const int n = columns[s], rows = epilogue % 7;
-            if (epilogue / 12 % 3 == 2) continue; /* the residual is C itself: no such use */
+            if (epilogue / 20 % 3 == 2) continue; /* the residual is C itself: no such use */
             const enum placement placement = (enum placement)(epilogue % PLACEMENTS);
             const int values = rows ? (rows - 1) * (n + GAP) + n : 0;
             struct buffer y = buffer_alloc((size_t)values, placement);
@@ -287,7 +292,7 @@ void check_finish_rows(struct checker *c)
             }
             release(c, &y);
         }
-    for (int act = 0; act < 3; act++) {
+    for (int act = 0; act < 5; act++) {
         float y[3] = {1, NAN, 3};
         c->k->finish_rows(y, 3, 1, 3, &(struct fm_epilogue){.act = (enum fm_activation)act});
         if (isnan(y[0]) || !isnan(y[1]) || isnan(y[2])) fail_check(c, "NaN in, act %d: lost or spread", act);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """fathom align: the fit, the field, what is reported, what is refused, and the traps."""
 import json
+import os
 import subprocess
 
 import numpy as np
@@ -50,6 +51,10 @@ def test_points_give_metres():
     align("--points", "points.txt", out="out.png")
     texts = png_text(read("out.png"))
     expect(texts["fathom:kind"] == "metric" and texts["fathom:unit"] == "m", texts)
+    os.mkdir("maps")
+    align("--points", "points.txt", out="maps/a.tiff")  # a truth too: in metres, whatever --truth-scale says
+    line, _ = fathom("eval", "--json", "--pred", "maps", "--truth", "maps", "--truth-scale", "mm").lines()
+    expect(line["picture"] == "a" and line["abs_rel"] == 0 and line["pixels"] == depth.size, line)
     text = align("--points", "points.txt").quiet().out.decode()
     for word in ("30 of 30", "residuals", "fit", "field"):
         expect(word in text, word, text)
@@ -127,9 +132,10 @@ def test_depth_and_disparity():
     near(line, {"scale": 0.4, "shift": 0.15}, 1e-2)
     expect(line["points"] == 38 * 64, line)
     align("--depth", "depth.png", code=2).says("depth.png", "mm: 1000")
-    np.save("small.npy", depth[::2, ::2])  # of half the size: its pixels lie between
+    np.save("small.npy", depth[1::2, 1::2])  # of half the size: its centres lie between, and are rounded up
     line, = align("--depth", "small.npy", "--json").lines()
-    expect(line["points"] == 19 * 32 and abs(line["scale"] - 0.4) < 0.1, line)
+    near(line, {"scale": 0.4, "shift": 0.15}, 1e-3)
+    expect(line["points"] == 19 * 32 and line["agreed"] == line["points"] and line["mean_error"] < 1e-3, line)
     np.save("cut.npy", depth[:, :40])
     align("--depth", "cut.npy", code=1).says("cut.npy", "40x48", "64x48")
     rig = ("--focal", "500", "--baseline", "0.1")
@@ -280,6 +286,28 @@ def test_doubt():
     align("--points", "points.txt", "--field", "off", "-q").quiet()
 
 
+def test_beyond_the_points():
+    """Two points near each other, each off by 5 %: what is far comes out anywhere. Two far ones: what is near is
+    beyond them too."""
+    depth = room(96, 128)
+    relative(depth)
+    order = np.argsort(depth, axis=None)
+    for shares, wrong in (((0.3, 0.45), (0.95, 1.05)), ((0.8, 0.95), (1, 1))):
+        picks = [np.unravel_index(order[int(share * depth.size)], depth.shape) for share in shares]
+        metres = [depth[at] * factor for at, factor in zip(picks, wrong)]
+        known = [text for (y, x), m in zip(picks, metres) for text in ("--known", f"{x},{y}={m:.9g}")]
+        result = align(*known, "--json")
+        found = np.load("out.npy")
+        nearer, farther = np.mean(found < metres[0] / 2), np.mean(found > 2 * metres[1])
+        expect(nearer + farther > 0.1, nearer, farther)
+        expect(abs(result.lines()[0]["beyond"] - nearer - farther) < 1e-6, result.out, nearer, farther)
+        expect("note: " in result.err and "farther" in result.err, result.err)
+    expect(nearer > 0.1, nearer)
+    points(depth, 50)
+    line, = align("--points", "points.txt", "--json").quiet().lines()
+    expect(line["beyond"] < 0.01, line)
+
+
 def test_values_and_far_away():
     depth = room()
     values = np.append((1 / depth - 0.15) / 0.4, np.full((1, 64), -3.0), 0)  # a sky
@@ -316,3 +344,40 @@ def test_focal_is_not_guessed():
     for model, word in ((MODEL, "relative"), (METRIC, "trained on")):
         fathom("depth", "-m", model, "--focal", "500", "a.png", "-o", "out.png", code=1).says("--focal", word)
     expect(files() == ["a.png"], files())
+
+
+def pair(width=160, height=96):
+    """A textured scene of three walls, 12, 20 and 30 px apart in the two pictures, and its disparities."""
+    random = np.random.RandomState(7)
+    texture = random.randint(0, 256, (height, width + 40, 3)).astype(np.uint8)
+    disparity = np.full((height, width), 12)
+    disparity[20:70, 50:100] = 20
+    disparity[50:90, 90:140] = 30
+    x = np.arange(width)
+    right = texture[:, :width].copy()
+    left = np.empty_like(right)
+    for y in range(height):
+        left[y] = texture[y, np.clip(x - disparity[y], 0, None)]
+    for name, rgb in (("left.ppm", left), ("right.ppm", right)):
+        write(name, b"P6\n%d %d\n255\n" % (width, height) + rgb.tobytes())
+    return disparity
+
+
+def test_stereo_pair():
+    disparity = pair()
+    depth = 500 * 0.1 / (disparity + 2)
+    relative(depth)
+    rig = ("--focal", "500", "--baseline", "0.1", "--doffs", "2")
+    line, = align("--stereo", "left.ppm", "right.ppm", *rig, "--json", "--max-disparity", "64").lines()
+    near(line, {"scale": 0.4, "shift": 0.15}, 0.02)
+    expect(line["points"] > 5000 and line["agreed"] > 0.9 * line["points"] and error(depth) < 0.03, line, error(depth))
+    write("calib.txt", b"cam0=[500 0 80; 0 500 48; 0 0 1]\ncam1=[500 0 82; 0 500 48; 0 0 1]\ndoffs=2\n"
+                       b"baseline=100\nwidth=160\nheight=96\nndisp=64\n")
+    same, = align("--stereo", "left.ppm", "right.ppm", "--calib", "calib.txt", "--json", "--max-disparity",
+                  "64").lines()
+    expect(same == line, same, line)
+    align("--stereo", "left.ppm", "right.ppm", code=1).says("--focal", "--calib")
+    align("--stereo", "left.ppm", *rig, code=1).says("left and the right")
+    align("--known", "1,1=2", "--calib", "calib.txt", code=1).says("--calib", "--stereo")
+    align("--stereo", "right.ppm", "left.ppm", *rig, "--max-disparity", "64", code=5).says("swapped")
+    align("--stereo", "left.ppm", "absent.ppm", *rig, code=2).says("absent.ppm")

@@ -238,6 +238,10 @@ def test_damaged_npz():
     at = len(good) // 2
     write("bad.npz", good[:at] + bytes([good[at] ^ 0x55]) + good[at + 1:])
     fathom(*arguments, code=2).says("bad.npz")
+    np.savez("s.npz", truth)  # stored: nothing but the checksum knows
+    good = read("s.npz")
+    write("bad.npz", good[:at] + bytes([good[at] ^ 0x55]) + good[at + 1:])
+    fathom(*arguments, code=2).says("bad.npz", "checksum")
     with zipfile.ZipFile("bad.npz", "w") as file:
         file.writestr("notes.txt", "no array")
     fathom(*arguments, code=2).says("no NPY array")

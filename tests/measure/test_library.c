@@ -206,14 +206,34 @@ Test(measure, refusals)
     }
 }
 
+static void write_bytes(char *name, const char *bytes, size_t size)
+{
+    int fd = mkstemp(name);
+    cr_assert(fd >= 0 && write(fd, bytes, size) == (ssize_t)size);
+    close(fd);
+}
+
+Test(truth, what_is_no_distance_is_unknown)
+{
+    const char pfm[] = "Pf\n6 1\n-1\n\0\0\0\0" /* 0 */ "\0\0\x80\xbf" /* -1 */ "\0\0\x80\x7f" /* inf */
+                       "\0\0\x80\xff" /* -inf */ "\0\0\xc0\x7f" /* NaN */ "\0\0\0\x40" /* 2 */;
+    char name[] = "/tmp/fathom-truth-XXXXXX";
+    fathom_map map;
+    write_bytes(name, pfm, sizeof pfm - 1);
+    cr_assert(fathom_truth_read(&map, name, &(fathom_truth_options){.units = 4}, NULL) == FATHOM_OK);
+    cr_assert(map.width == 6 && map.height == 1 && map.kind == FATHOM_KIND_METRIC);
+    for (int i = 0; i < 5; i++) cr_assert(isnan(map.values[i]), "%d: %g", i, (double)map.values[i]);
+    cr_assert(map.values[5] == 0.5f);
+    fathom_map_free(&map);
+    unlink(name);
+}
+
 Test(truth, refusals)
 {
     fathom_map map;
     fathom_error err;
     char name[] = "/tmp/fathom-truth-XXXXXX";
-    int fd = mkstemp(name);
-    cr_assert(fd >= 0 && write(fd, "hello", 5) == 5);
-    close(fd);
+    write_bytes(name, "hello", 5);
     cr_assert(fathom_truth_read(&map, name, NULL, &err) == FATHOM_E_FORMAT && !map.values);
     unlink(name);
     cr_assert(fathom_truth_read(&map, name, NULL, &err) == FATHOM_E_IO);

@@ -55,8 +55,11 @@ static void run_grid(const fathom_model *model, struct check *check, fathom_gemm
     fathom_model_get_info(model, &info);
     cr_assert_eq(sscanf(check->grid, "%dx%d", &gh, &gw), 2);
     const int h = gh * info.input_multiple, w = gw * info.input_multiple;
+    int net_w = 0, net_h = 0, size = h < w ? h : w; /* the shorter side, but where a rule aims at the longer */
+    if (fathom_model_network_size(model, w, h, size, &net_w, &net_h, NULL) || net_w != w || net_h != h)
+        size = h + w - size;
     const fathom_session_options options = {
-        .threads = 2, .size = h < w ? h : w, .gemm = gemm, .precision = precision,
+        .threads = 2, .size = size, .gemm = gemm, .precision = precision,
         .on_stage = compare_stage, .user = check,
     };
     cr_assert_eq(fathom_session_create(&session, model, w, h, &options, &err), FATHOM_OK, "%s",
@@ -132,6 +135,32 @@ static void run_model(const char *name)
     fm_container_close(&golden);
 }
 
+/* Every level, in f32: these encoders have no other precision. `least`: stages that must be there. */
+static void run_pyramid(const char *name, int least)
+{
+    static const char *const levels[] = {"scalar", "avx2", "avx512", "avx512bf16", "avx512amx", "openblas"};
+    char file[64];
+    fathom_error err;
+    fathom_model *model;
+    snprintf(file, sizeof file, "%s.golden", name);
+    struct fm_container golden = golden_open(file);
+    snprintf(file, sizeof file, "%s.fathom", name);
+    cr_assert_eq(fathom_model_open(&model, golden_path(file), &err), FATHOM_OK, "%s", err.message);
+    for (size_t l = 0; l < sizeof levels / sizeof *levels; l++) {
+        const int blas = strcmp(levels[l], "openblas") == 0;
+        if (blas ? !has_openblas() : !fm_cpu_level(levels[l])) continue;
+        if (blas) unsetenv("FATHOM_CPU");
+        else setenv("FATHOM_CPU", levels[l], 1);
+        struct check check = {.golden = &golden, .model = name, .level = levels[l], .limit = 1e-5};
+        run_grids(model, &check, blas ? FATHOM_GEMM_OPENBLAS : FATHOM_GEMM_DEFAULT, FATHOM_PRECISION_F32);
+        cr_expect(check.compared >= least, "only %d stages compared", check.compared);
+        printf("%s %s: %d stages, worst %.2g at %s\n", name, levels[l], check.compared, check.worst,
+               check.worst_stage);
+    }
+    fathom_model_close(&model);
+    fm_container_close(&golden);
+}
+
 /* The seeds of these goldens keep every activation away from the middle between two steps, so f32 rounds
  * all of them as float64 does, and the usual limit holds. Attention in bf16 (the last level) moves
  * activations by more than that, over one of these coarse steps now and then: 0.1. */
@@ -174,5 +203,11 @@ Test(stages, stem) { run_model("tiny_stem"); }
 Test(stages, dpt_large) { run_model("tiny_dpt_large"); }
 Test(stages, dpt_hybrid) { run_model("tiny_dpt_hybrid"); }
 Test(stages, beit) { run_model("tiny_beit"); }
+Test(stages, midas_small) { run_pyramid("tiny_midas_small", 12); }
+Test(stages, midas_large) { run_pyramid("tiny_midas_large", 9); }
+Test(stages, swin2) { run_pyramid("tiny_swin2", 9); }
+Test(stages, swin) { run_pyramid("tiny_swin", 9); }
+Test(stages, levit) { run_pyramid("tiny_levit", 7); }
+Test(stages, next) { run_pyramid("tiny_next", 9); }
 Test(stages, v2_int8) { run_quantised("tiny_v2_int8"); }
 Test(stages, swiglu_int8) { run_quantised("tiny_swiglu_int8"); }

@@ -2,7 +2,8 @@
  * To be preloaded: memory runs out at the FATHOM_FAIL_AT-th request (counted from 1), for that one
  * request or, with FATHOM_FAIL_MODE=from, for it and all that follow. Counted is what the program, its
  * libraries and libc on their behalf ask for, mapped files, and threads; not what the dynamic loader,
- * OpenMP and OpenBLAS take for themselves, who end the process when they get none. Who was refused is
+ * OpenMP and OpenBLAS take for themselves, who end the process when they get none, nor libtiff, some of whose
+ * lists are not checked. Who was refused is
  * written to the file FATHOM_FAIL_REPORT: if it is absent in the end, there were fewer requests. */
 #define _GNU_SOURCE /* dladdr, mmap64, RTLD_NEXT */
 #undef _FILE_OFFSET_BITS /* with it mmap would be another name of mmap64 */
@@ -38,7 +39,7 @@ __attribute__((constructor)) static void start(void)
 static int is_counted(const Dl_info *caller)
 {
     static const char *const others[] = {"ld-linux", "libgomp", "libomp", "libiomp", "libopenblas",
-                                         "libgfortran", "libquadmath", "libstdc++"};
+                                         "libgfortran", "libquadmath", "libstdc++", "libtiff"};
     const char *slash = strrchr(caller->dli_fname, '/');
     const char *name = slash ? slash + 1 : caller->dli_fname;
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)

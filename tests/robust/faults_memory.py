@@ -138,6 +138,28 @@ def test_memory_info_npy():
     return exhaust("info", "--json", map_file("map.npy"))
 
 
+def needs(library):
+    if b"; " + library not in run("help", "formats").out:
+        raise Skip("this build has no " + library.decode())
+
+
+def test_memory_depth_tiff_of_a_tiff():
+    needs(b"libtiff")
+    return exhaust(*depth("-o", "out.tiff", write("in.tif", media.tiff(33, 21, 7, 16, 4, [(338, 3, 2)]))))
+
+
+def test_memory_depth_tiff16_of_a_turned_webp():
+    needs(b"libtiff")
+    needs(b"libwebp")
+    webp = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "fuzz", "corpus", "image", "alpha.webp")
+    return exhaust(*depth("-o", "out.tiff", "--format", "tiff16", write("in.webp", read(webp))))
+
+
+def test_memory_info_tiff():
+    needs(b"libtiff")
+    return exhaust("info", map_file("map.tiff"))
+
+
 def test_memory_diff():
     return exhaust("diff", map_file("a.png"), map_file("b.pfm"))
 

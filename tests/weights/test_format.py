@@ -157,7 +157,7 @@ class GoldenFiles(unittest.TestCase):
     def test_size(self):
         total = sum(os.path.getsize(os.path.join(root, file))
                     for root, _, files in os.walk(support.GOLDEN) for file in files)
-        self.assertLess(total, 4_000_000)
+        self.assertLess(total, 4 << 20)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ static float finish(float v, const struct fm_epilogue *ep, int m, int j)
     if (ep->bias) v += ep->bias[j];
     if (ep->act == FM_ACT_GELU) v = (float)(0.5 * v * (1.0 + erf(v * 0.70710678118654752)));
     if (ep->act == FM_ACT_RELU) v = v < 0 ? 0 : v;
+    if (ep->act == FM_ACT_RELU6 || ep->act == FM_ACT_HARDSWISH) v = fm_scalar_clamped(v, ep->act);
     if (ep->gamma) v *= ep->gamma[j];
     if (ep->residual) v += ep->residual[m * ep->ldr + j];
     return v;

@@ -7,6 +7,13 @@
 
 enum { FM_SCALAR_PANEL = 16 };
 
+/* The activations that end at 6. NaN stays NaN. */
+static inline float fm_scalar_clamped(float v, enum fm_activation act)
+{
+    const float x = act == FM_ACT_HARDSWISH ? v + 3 : v, top = x > 6 ? 6 : x, gate = top < 0 ? 0 : top;
+    return act == FM_ACT_HARDSWISH ? v * gate * (1.0f / 6) : gate;
+}
+
 #define K(ret, name, args) ret fm_scalar_##name args;
 #include "kernels/list.h"
 #undef K

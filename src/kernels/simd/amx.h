@@ -134,7 +134,8 @@ struct amx_product {
 /* A block: its operands, and where its sums go, ldc bytes apart. */
 struct amx_block {
     const uint8_t *a, *b;
-    int rows, wide; /* wide: two strips */
+    int rows;
+    ptrdiff_t strip; /* bytes to the second strip; 0 where there is one, which then is taken twice */
     uint8_t *c;
     ptrdiff_t ldc;
 };
@@ -173,26 +174,28 @@ static inline void clear_sums(void)
     _tile_zero(3);
 }
 
-/* The end of k, or of the rows or columns: whole tiles are made of what is there. */
+/* The end of k, or a product of few rows: whole tiles are made of what is there. */
 static void amx_edge(const struct amx_product *p, const struct amx_block *t, const uint8_t *a, const uint8_t *b,
                      int k, int last, const int bytes)
 {
     uint8_t block[4][TILE * STEP] __attribute__((aligned(64)));
     const int left = p->depth - k < STEP ? p->depth - k : STEP, words = left / 4;
     const int low = t->rows < TILE ? t->rows : TILE, high = t->rows - low;
-    const uint8_t *b1 = t->wide ? b + (ptrdiff_t)p->segments * p->depth * TILE : b; /* else: not looked at */
-    amx_step(t, padded(block[0], a + k, p->lda, low, left),
-             padded(block[1], high ? a + k + TILE * p->lda : a, p->lda, high, left), STEP,
-             padded(block[2], b, STEP, words, STEP), padded(block[3], b1, STEP, words, STEP), last, bytes);
+    const uint8_t *a0 = padded(block[0], a + k, p->lda, low, left), *b1 = b + t->strip;
+    const uint8_t *a1 = padded(block[1], high ? a + k + TILE * p->lda : a, p->lda, high, left);
+    if (words < TILE) {
+        b = padded(block[2], b, STEP, words, STEP);
+        b1 = padded(block[3], b1, STEP, words, STEP);
+    }
+    amx_step(t, a0, a1, STEP, b, b1, last, bytes);
 }
 
 static inline __attribute__((always_inline)) void amx_multiply(const struct amx_product *p,
                                                                const struct amx_block *t, struct amx_tail *tail,
                                                                const int kind, const int bytes)
 {
-    const int whole = t->rows == BLOCK && t->wide;
+    const int whole = t->rows == BLOCK;
     const int steps = p->segments * ((p->depth + STEP - 1) / STEP), rows = (BLOCK + steps - 1) / steps;
-    const ptrdiff_t strip = (ptrdiff_t)p->segments * p->depth * TILE;
     const uint8_t *b = t->b;
     clear_sums();
     for (int s = 0; s < p->segments; s++) {
@@ -200,7 +203,7 @@ static inline __attribute__((always_inline)) void amx_multiply(const struct amx_
         const int end = s + 1 < p->segments ? INT_MAX : p->depth;
         int k = 0;
         for (; whole && k + STEP <= p->depth; k += STEP, b += TILE * STEP) {
-            amx_step(t, a + k, a + k + TILE * p->lda, p->lda, b, b + strip, k + STEP >= end, bytes);
+            amx_step(t, a + k, a + k + TILE * p->lda, p->lda, b, b + t->strip, k + STEP >= end, bytes);
             tail_rows(tail, rows, kind);
         }
         for (; k < p->depth; k += STEP, b += TILE * STEP) amx_edge(p, t, a, b, k, k + STEP >= end, bytes);
@@ -215,29 +218,31 @@ static inline __attribute__((always_inline)) void amx_run(const struct amx_produ
     float sums[2][BLOCK * BLOCK] __attribute__((aligned(64)));
     struct amx_tail tail = {.q = p->q, .ldc = p->ldc};
     int turn = 0;
+    const ptrdiff_t strip = (ptrdiff_t)p->segments * p->depth * TILE;
     for (int m = 0; m < p->rows; m += BLOCK)
         for (int j = 0; j < p->width; j += BLOCK, turn ^= 1) {
-            const int rows = p->rows - m < BLOCK ? p->rows - m : BLOCK;
+            const int left = p->rows - m, rows = p->rows < BLOCK ? p->rows : BLOCK;
+            const int first = left < rows ? p->rows - rows : m; /* the last block reaches back to be whole */
             const int columns = p->columns - j < BLOCK ? p->columns - j : BLOCK;
             const int direct = kind == KIND_PLAIN && rows == BLOCK && columns == BLOCK;
-            float *c = p->c ? p->c + m * p->ldc + j : NULL;
+            float *c = p->c ? p->c + first * p->ldc + j : NULL;
             const struct amx_block block = {
-                .a = p->a + m * p->lda, .b = p->b + j * (ptrdiff_t)p->segments * p->depth, .rows = rows,
-                .wide = p->width - j > TILE, .c = (uint8_t *)(direct ? c : sums[turn]),
+                .a = p->a + first * p->lda, .b = p->b + j * strip / TILE, .rows = rows,
+                .strip = p->width - j > TILE ? strip : 0, .c = (uint8_t *)(direct ? c : sums[turn]),
                 .ldc = 4 * (direct ? p->ldc : BLOCK),
             };
             amx_multiply(p, &block, &tail, kind, bytes);
             tail.sums = sums[turn];
-            tail.next = 0;
+            tail.next = m - first; /* what is before has been finished, maybe in place */
             tail.rows = direct ? 0 : rows;
             tail.columns = columns;
-            tail.ep = fm_epilogue_at(&p->ep, m);
+            tail.ep = fm_epilogue_at(&p->ep, first);
             if (tail.ep.bias) tail.ep.bias += j;
             if (tail.ep.gamma) tail.ep.gamma += j;
             if (tail.ep.residual) tail.ep.residual += j;
             tail.c = c;
-            tail.c16 = c ? NULL : p->c16 + m * p->ldc + j;
-            tail.m0 = m;
+            tail.c16 = c ? NULL : p->c16 + first * p->ldc + j;
+            tail.m0 = first;
             tail.j0 = j;
         }
     tail_rows(&tail, BLOCK, kind);
@@ -277,11 +282,9 @@ static void gemm_tile_bf16(const struct fm_gemm_tile_bf16 *t)
     for (int s = 0; s < t->segments; s++) p.shift[s] = t->shift ? 2 * t->shift[s] : 0;
     const int kind = kind_of(&t->ep, !t->c);
     if (kind == KIND_PLAIN && t->segments == 1 && !t->shift && t->depth == 64 && t->columns == t->width) {
-        int m = 0;
-        for (; m + BLOCK <= t->rows; m += BLOCK) amx_short(t, m);
-        p.a += m * p.lda;
-        p.rows -= m;
-        p.c += m * p.ldc;
+        for (int m = 0; t->rows >= BLOCK && m < t->rows; m += BLOCK)
+            amx_short(t, m + BLOCK <= t->rows ? m : t->rows - BLOCK);
+        if (t->rows >= BLOCK) return;
     }
     switch (kind) {
     case 0: amx_run(&p, 0, 0); break;

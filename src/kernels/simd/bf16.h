@@ -72,7 +72,7 @@ static inline __attribute__((always_inline)) void bf16_tile_of(const struct fm_g
                t->c ? NULL : t->c16 + m0 * t->ldc, t->ldc);
 }
 
-#if !defined(__AMX_BF16__)
+#if !defined(FM_AMX)
 static void gemm_tile_bf16(const struct fm_gemm_tile_bf16 *t)
 {
     for (int m = 0; m < t->rows; m += MR)

@@ -25,6 +25,13 @@ static inline vf half_erf(vf x)
 
 static inline vf vf_gelu(vf x) { return vf_mul(x, vf_add(vf_set1(0.5f), half_erf(x))); }
 
+static inline vf vf_clamp6(vf x) { return vf_min(vf_set1(6.0f), vf_max(vf_zero(), x)); }
+
+static inline vf vf_hardswish(vf x)
+{
+    return vf_mul(vf_mul(x, vf_clamp6(vf_add(x, vf_set1(3.0f)))), vf_set1(1.0f / 6));
+}
+
 /* The epilogue on one vector: row m, columns j.. of which n are inside (n == VF: all). */
 static inline vf finish(vf v, const struct fm_epilogue *ep, int m, int j, int n)
 {
@@ -33,6 +40,8 @@ static inline vf finish(vf v, const struct fm_epilogue *ep, int m, int j, int n)
     if (ep->bias) v = vf_add(v, whole ? vf_load(ep->bias + j) : vf_load_n(ep->bias + j, n));
     if (ep->act == FM_ACT_GELU) v = vf_gelu(v);
     if (ep->act == FM_ACT_RELU) v = vf_max(vf_zero(), v);
+    if (ep->act == FM_ACT_RELU6) v = vf_clamp6(v);
+    if (ep->act == FM_ACT_HARDSWISH) v = vf_hardswish(v);
     if (ep->gamma) v = vf_mul(v, whole ? vf_load(ep->gamma + j) : vf_load_n(ep->gamma + j, n));
     if (ep->residual) {
         const float *r = ep->residual + m * ep->ldr + j;
@@ -51,13 +60,13 @@ static inline void store_result(float *c, uint16_t *c16, ptrdiff_t at, int n, vf
 }
 
 /* The epilogue of a tile, whose accumulators are still in registers. GELU is too long to unroll 24
- * times, so such tiles take the way over memory. */
+ * times (and HARDSWISH rare), so such tiles take the way over memory. */
 static inline __attribute__((always_inline)) void finish_any(vf acc[MR][VF_PER_PANEL], const int nv,
                                                              int rows, int columns,
                                                              const struct fm_epilogue *ep, float *c,
                                                              uint16_t *c16, ptrdiff_t ldc)
 {
-    if (ep->act == FM_ACT_GELU) {
+    if (ep->act == FM_ACT_GELU || ep->act == FM_ACT_HARDSWISH) {
         float spill[MR][VF_PER_PANEL * VF];
         UNROLL for (int m = 0; m < MR; m++)
             UNROLL for (int v = 0; v < nv; v++) vf_store(&spill[m][v * VF], acc[m][v]);
@@ -85,6 +94,7 @@ static inline __attribute__((always_inline)) void finish_any(vf acc[MR][VF_PER_P
             if (ep->row_scale) x = vf_mul(x, vf_set1(ep->row_scale[m]));
             x = vf_add(x, bias);
             if (ep->act == FM_ACT_RELU) x = vf_max(vf_zero(), x);
+            if (ep->act == FM_ACT_RELU6) x = vf_clamp6(x);
             x = vf_mul(x, gamma);
             if (ep->residual) {
                 const float *r = ep->residual + m * ep->ldr + j;

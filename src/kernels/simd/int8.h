@@ -118,7 +118,7 @@ static inline __attribute__((always_inline)) void int8_tile_of(const struct fm_g
                t->c ? NULL : t->c16 + m0 * t->ldc, t->ldc);
 }
 
-#if !defined(__AMX_INT8__)
+#if !defined(FM_AMX)
 static void gemm_tile_int8(const struct fm_gemm_tile_int8 *t)
 {
     for (int m = 0; m < t->rows; m += MR)

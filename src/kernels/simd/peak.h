@@ -16,7 +16,7 @@ static double peak_f32(float *y, int n)
     return 2.0 * VF * FM_PEAK_CHAINS * n;
 }
 
-#if defined(__AMX_TILE__)
+#if defined(FM_AMX)
 /* Chain i: row i % 4 of tile i / 4, of which there are as many as hide a multiplication's latency. Only
  * the first word of each row of A is not 0. */
 static double peak_tiles(void *y, int chains, uint32_t word_a, uint32_t word_b, int n, int bytes)
@@ -54,7 +54,7 @@ static double peak_tiles(void *y, int chains, uint32_t word_a, uint32_t word_b, 
 
 static double peak_bf16(float *y, int n)
 {
-#if defined(__AMX_TILE__)
+#if defined(FM_AMX)
     return peak_tiles(y, FM_PEAK_BF16_CHAINS, 0x3e803f00, 0x3f803f80, n, 0);
 #elif defined(__AVX512BF16__)
     const uint16_t a[2] = {0x3f00, 0x3e80}; /* 0.5, 0.25 */
@@ -76,7 +76,7 @@ static double peak_bf16(float *y, int n)
 
 static double peak_int8(int32_t *y, int n)
 {
-#if defined(__AMX_TILE__)
+#if defined(FM_AMX)
     return peak_tiles(y, FM_PEAK_CHAINS, 0x03030303, 0xfefefefe, n, 1);
 #elif defined(__AVX512VNNI__)
     const __m512i three = _mm512_set1_epi8(3), minus_two = _mm512_set1_epi8(-2);

@@ -8,18 +8,20 @@
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
-#define UNROLL _Pragma("GCC unroll 16")
+#define UNROLL _Pragma("GCC unroll 32")
 #endif
 
 #include "kernels/simd/gemm.h"
 #include "kernels/simd/bf16.h"
 #include "kernels/simd/int8.h"
-#if defined(__AMX_TILE__)
+#if defined(FM_AMX)
 #include "kernels/simd/amx.h"
 #endif
 #include "kernels/simd/rows.h"
 #include "kernels/simd/channels.h"
 #include "kernels/simd/winograd.h"
+#include "kernels/simd/depthwise.h"
+#include "kernels/simd/stereo.h"
 #include "kernels/simd/peak.h"
 
 #define PASTE_(a, b) a##b
@@ -33,7 +35,7 @@ const struct fm_kernels PASTE(fm_kernels_, FM_LEVEL) = {
     .lanes = VF,
     .has_bf16 = HAS_BF16,
     .panel = VF * VF_PER_PANEL,
-#if defined(__AMX_TILE__)
+#if defined(FM_AMX)
     .strip = TILE,
     .open_tiles = open_tiles,
     .close_tiles = close_tiles,

@@ -4,7 +4,7 @@
 
 typedef __m512 vf;
 enum { VF = 16, VF_PER_PANEL = 4 }; /* 6 x 4 accumulators + 4 of B of the 32 registers */
-#if defined(__AMX_TILE__)
+#if defined(FM_AMX)
 #define FM_LEVEL avx512amx
 #elif defined(__AVX512BF16__)
 #define FM_LEVEL avx512bf16
@@ -33,6 +33,11 @@ static inline vf vf_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }  
 static inline vf vf_fnma(vf a, vf b, vf c) { return _mm512_fnmadd_ps(a, b, c); } /* c - a*b */
 static inline vf vf_max(vf a, vf b) { return _mm512_max_ps(a, b); }
 static inline vf vf_min(vf a, vf b) { return _mm512_min_ps(a, b); }
+/* t is NaN ? a : b */
+static inline vf vf_where_nan(vf t, vf a, vf b)
+{
+    return _mm512_mask_mov_ps(b, _mm512_cmp_ps_mask(t, t, _CMP_UNORD_Q), a);
+}
 static inline vf vf_round(vf a)
 {
     return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT
+ * Weights that a session keeps in packed form, so that only its first run packs them. Those of bf16 and int8
+ * products are half and a quarter of the file's size, and what they were made of is not needed any more: it
+ * is given back to the system, which has it in its page cache. Of f32 products a copy is as large as what it
+ * is made of, or larger, and packing is 2 % of the time at 1370 rows: only those of few rows are kept, where it
+ * is a third of it and more. */
+#ifndef FM_PACKS_H
+#define FM_PACKS_H
+
+#include "base/mapfile.h"
+#include "ops/ops.h"
+
+enum { FM_KEEP_ROWS = 256, FM_KEEP_TILES = 64 }; /* of a product, of a Winograd convolution: at most */
+
+struct fm_pack {
+    const void *data; /* of the weights, and the bytes in packed form: the key */
+    size_t bytes;
+    void *packed;
+    bool ready;
+};
+
+struct fm_packs {
+    struct fm_arena arena; /* counting while the session is planned */
+    struct fm_pack *table; /* [capacity], in the arena */
+    size_t count, capacity;
+    const struct fm_mapfile *file; /* of the model: only what lies in it is kept */
+};
+
+/* `bytes` for w in packed form, from the session's packs or, where it has none or w is not of the model's
+ * file, from the arena. *ready: it is
+ * filled already. NULL while dry. */
+void *fm_pack_get(struct fm_context *context, const struct fm_weights *w, size_t bytes, bool *ready);
+
+/* It has been filled (unless the run was cancelled): w's data will not be read again. */
+void fm_pack_done(struct fm_context *context, const struct fm_weights *w, size_t bytes);
+
+#endif
