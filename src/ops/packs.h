@@ -27,8 +27,7 @@ struct fm_packs {
 };
 
 /* `bytes` for w in packed form, from the session's packs or, where it has none or w is not of the model's
- * file, from the arena. *ready: it is
- * filled already. NULL while dry. */
+ * file, from the arena. *ready: it is filled already. NULL while dry. */
 void *fm_pack_get(struct fm_context *context, const struct fm_weights *w, size_t bytes, bool *ready);
 
 /* It has been filled (unless the run was cancelled): w's data will not be read again. */
