@@ -170,6 +170,18 @@ static fathom_status check_treatment(const fathom_session_options *opt, fathom_k
     return FATHOM_OK;
 }
 
+/* The size of the third run of a session with confidence, which some encoders cannot take. */
+static fathom_status settle_half(struct fathom_session *s, fathom_error *err)
+{
+    const struct fm_config *config = &s->model->config;
+    const struct fm_encoder *encoder = fm_encoder_of(config);
+    s->small = fm_half_net(&s->net, config->input.multiple);
+    if (!encoder->check_size || !encoder->check_size(config, s->small.height, s->small.width, NULL))
+        return FATHOM_OK;
+    return fm_fail(err, FATHOM_E_ARGUMENT, "confidence compares with a run at half the size, and this model's "
+                   "encoder takes one size only; leave confidence out, or take another model");
+}
+
 /* All that needs no memory: from the options to the network's size. */
 static fathom_status settle(struct fathom_session *s, const fathom_model *model, int width,
                             int height, const fathom_session_options *opt, fathom_error *err)
@@ -189,8 +201,7 @@ static fathom_status settle(struct fathom_session *s, const fathom_model *model,
                       opt->gemm == FATHOM_GEMM_DEFAULT && s->context.kernels->has_bf16;
     s->how = *opt;
     FM_TRY(fathom_model_network_size(model, width, height, s->size, &s->net.width, &s->net.height, err));
-    if (opt->confidence) s->small = fm_half_net(&s->net, model->config.input.multiple);
-    return FATHOM_OK;
+    return opt->confidence ? settle_half(s, err) : FATHOM_OK;
 }
 
 fathom_status fathom_session_create(fathom_session **session, const fathom_model *model, int width,
