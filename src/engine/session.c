@@ -10,6 +10,8 @@
 #include "ops/blas.h"
 
 enum { MAX_THREADS = 1024 };
+/* A tensor may be packed in parts, and in two forms where a session runs at two sizes. */
+enum { PACKS_PER_TENSOR = 8 };
 
 void fm_run_network(struct fathom_session *s, const struct fm_net *net, const float *input, float *output)
 {
@@ -92,6 +94,11 @@ static fathom_status count(struct fathom_session *s, fathom_error *err)
     return lay_out(s, err);
 }
 
+static size_t packs_table_bytes(const struct fathom_session *s)
+{
+    return s->packs.capacity * sizeof *s->packs.table;
+}
+
 /* The dry run: s->planned. */
 static fathom_status plan(struct fathom_session *s, fathom_error *err)
 {
@@ -99,19 +106,21 @@ static fathom_status plan(struct fathom_session *s, fathom_error *err)
     s->context.dry = true;
     s->context.packs = &s->packs;
     s->packs.file = &s->model->container.file;
+    s->packs.capacity = PACKS_PER_TENSOR * s->model->container.n_entries;
+    s->packs.table = calloc(s->packs.capacity, sizeof *s->packs.table);
+    if (!s->packs.table)
+        return fm_fail_memory(err, packs_table_bytes(s), "the session");
     FM_TRY(count(s, err));
     if (s->context.profile) { /* once more, now that the number of parts is known */
         s->profile.capacity = s->profile.count;
         FM_TRY(count(s, err));
         s->profile.count = 0;
     }
-    s->packs.capacity = s->packs.count;
     s->packs.count = 0;
-    fm_arena_alloc(&s->packs.arena, s->packs.capacity, sizeof *s->packs.table);
     if (s->arena.overflow || s->packs.arena.overflow)
         return fm_fail(err, FATHOM_E_TOO_LARGE, "a network input of %dx%d needs more memory than "
                        "can be addressed; use a smaller size", s->net.width, s->net.height);
-    s->planned = s->arena.high_water + s->packs.arena.high_water;
+    s->planned = s->arena.high_water + s->packs.arena.high_water + packs_table_bytes(s);
     s->context.dry = false;
     return FATHOM_OK;
 }
@@ -119,11 +128,10 @@ static fathom_status plan(struct fathom_session *s, fathom_error *err)
 static fathom_status plan_and_allocate(struct fathom_session *s, fathom_error *err)
 {
     FM_TRY(plan(s, err));
-    const size_t packs = s->packs.arena.high_water;
+    const size_t run = s->arena.high_water, packs = s->packs.arena.high_water;
     s->packs.arena = (struct fm_arena){0};
-    FM_TRY(fm_arena_init(&s->arena, s->planned - packs, err));
+    FM_TRY(fm_arena_init(&s->arena, run, err));
     FM_TRY(fm_arena_init(&s->packs.arena, packs, err));
-    s->packs.table = fm_arena_alloc(&s->packs.arena, s->packs.capacity, sizeof *s->packs.table);
     return lay_out(s, err);
 }
 
@@ -162,6 +170,18 @@ static fathom_status check_treatment(const fathom_session_options *opt, fathom_k
     return FATHOM_OK;
 }
 
+/* The size of the third run of a session with confidence, which some encoders cannot take. */
+static fathom_status settle_half(struct fathom_session *s, fathom_error *err)
+{
+    const struct fm_config *config = &s->model->config;
+    const struct fm_encoder *encoder = fm_encoder_of(config);
+    s->small = fm_half_net(&s->net, config->input.multiple);
+    if (!encoder->check_size || !encoder->check_size(config, s->small.height, s->small.width, NULL))
+        return FATHOM_OK;
+    return fm_fail(err, FATHOM_E_ARGUMENT, "confidence compares with a run at half the size, and this model's "
+                   "encoder takes one size only; leave confidence out, or take another model");
+}
+
 /* All that needs no memory: from the options to the network's size. */
 static fathom_status settle(struct fathom_session *s, const fathom_model *model, int width,
                             int height, const fathom_session_options *opt, fathom_error *err)
@@ -181,8 +201,7 @@ static fathom_status settle(struct fathom_session *s, const fathom_model *model,
                       opt->gemm == FATHOM_GEMM_DEFAULT && s->context.kernels->has_bf16;
     s->how = *opt;
     FM_TRY(fathom_model_network_size(model, width, height, s->size, &s->net.width, &s->net.height, err));
-    if (opt->confidence) s->small = fm_half_net(&s->net, model->config.input.multiple);
-    return FATHOM_OK;
+    return opt->confidence ? settle_half(s, err) : FATHOM_OK;
 }
 
 fathom_status fathom_session_create(fathom_session **session, const fathom_model *model, int width,
@@ -216,9 +235,10 @@ fathom_status fathom_session_plan_bytes(const fathom_model *model, int width, in
     if (!model || !bytes)
         return fm_fail(err, FATHOM_E_ARGUMENT, "fathom_session_plan_bytes: NULL argument");
     FM_TRY(settle(&s, model, width, height, opt ? opt : &defaults, err));
-    FM_TRY(plan(&s, err));
-    *bytes = s.planned;
-    return FATHOM_OK;
+    const fathom_status status = plan(&s, err);
+    free(s.packs.table);
+    if (!status) *bytes = s.planned;
+    return status;
 }
 
 int fathom_default_threads(void) { return fm_default_threads(); }
@@ -242,6 +262,7 @@ void fathom_session_destroy(fathom_session **session)
     fm_team_destroy(&(*session)->context.team);
     fm_arena_destroy(&(*session)->arena);
     fm_arena_destroy(&(*session)->packs.arena);
+    free((*session)->packs.table);
     free(*session);
     *session = NULL;
 }
@@ -257,7 +278,8 @@ void fathom_session_get_info(const fathom_session *session, fathom_session_info 
                      : session->context.bf16          ? FATHOM_PRECISION_BF16
                                                       : FATHOM_PRECISION_F32,
         .planned_bytes = session->planned,
-        .used_bytes = session->arena.high_water + session->packs.arena.high_water,
+        .used_bytes = session->arena.high_water + session->packs.arena.high_water +
+                      packs_table_bytes(session),
     };
 }
 

@@ -20,15 +20,12 @@ struct fm_net fm_half_net(const struct fm_net *net, int multiple)
     return (struct fm_net){width > multiple ? width : multiple, height > multiple ? height : multiple, NULL};
 }
 
-/* The stages that the caller's hook sees are those of the run on the picture. Packed weights are those of
- * that run too: they are counted once. */
+/* The stages that the caller's hook sees are those of the run on the picture. */
 static void run_quietly(struct fathom_session *s, const struct fm_net *net, const float *input, float *output)
 {
     const fathom_stage_fn hook = s->context.on_stage;
-    const struct fm_packs packs = s->packs;
     s->context.on_stage = NULL;
     fm_run_network(s, net, input, output);
-    if (s->context.dry) s->packs = packs;
     s->context.on_stage = hook;
 }
 

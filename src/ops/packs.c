@@ -19,11 +19,8 @@ void *fm_pack_get(struct fm_context *context, const struct fm_weights *w, size_t
     struct fm_packs *packs = context->packs;
     *ready = false;
     if (!kept(packs, w)) return fm_arena_alloc(context->arena, bytes, 1);
-    if (context->dry) {
-        packs->count++;
-        return fm_arena_alloc(&packs->arena, bytes, 1);
-    }
     struct fm_pack *pack = find(packs, w->data, bytes);
+    if (!pack && packs->count == packs->capacity) return fm_arena_alloc(context->arena, bytes, 1);
     if (!pack) {
         pack = &packs->table[packs->count++];
         *pack = (struct fm_pack){.data = w->data, .bytes = bytes, .packed = fm_arena_alloc(&packs->arena, bytes, 1)};
@@ -36,6 +33,8 @@ void fm_pack_done(struct fm_context *context, const struct fm_weights *w, size_t
 {
     struct fm_packs *packs = context->packs;
     if (!kept(packs, w) || fm_cancelled(context)) return;
-    find(packs, w->data, bytes)->ready = true;
+    struct fm_pack *pack = find(packs, w->data, bytes);
+    if (!pack) return;
+    pack->ready = true;
     fm_mapfile_forget(packs->file, w->data, (size_t)w->out * (size_t)w->in * fm_dtype_size(w->type));
 }

@@ -118,6 +118,7 @@ Test(trust_runs, refusals)
     refuse("tiny_v2.fathom", (fathom_session_options){.sky = FATHOM_SKY_INFINITE}, FATHOM_E_UNITS, "infinity");
     refuse("tiny_v2.fathom", (fathom_session_options){.sky = (fathom_sky)9}, FATHOM_E_ARGUMENT, "sky");
     refuse("tiny_v2.fathom", (fathom_session_options){.edges = (fathom_edges)9}, FATHOM_E_ARGUMENT, "edges");
+    refuse("tiny_levit.fathom", (fathom_session_options){.confidence = 1}, FATHOM_E_ARGUMENT, "one size only");
     fathom_model *model = open_model("tiny_v2.fathom");
     fathom_session *s = open_session(model, (fathom_session_options){.size = 70});
     fathom_image image = noise();
