@@ -148,7 +148,7 @@ static const char stereo_first[] =
     "cameras (the map is then of the rectified left picture).\n"
     "\n"
     "  -o, --out OUT          the file to write, its extension picks the format; \"-\": standard output\n"
-    "      --format F         png (16-bit grey), pfm, npy (float32) or color (for looking at)\n"
+    "      --format F         png, tiff16 (16-bit grey), pfm, npy, tiff (float32), color (for looking)\n"
     "      --max-disparity N  search 0 to N - 1 pixels (default: what the calibration says, else a\n"
     "                         quarter of the width, from 64 to 256); what is nearer cannot be found\n"
     "      --focal PX         metres: depth = focal * baseline / (disparity + doffs)\n"

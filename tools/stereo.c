@@ -124,11 +124,12 @@ static int check_options(const struct stereo_options *opt, fathom_format *format
         refuse_alone(opt->size != 0, opt->fill != 0, "size", "--fill mono"))
         return EXIT_ARGUMENT;
     *format = (fathom_format)opt->format;
-    for (fathom_format f = FATHOM_FORMAT_PNG16; !*format && dot && f <= FATHOM_FORMAT_NPY; f++)
-        if (strcasecmp(dot, format_extension(f)) == 0) *format = f;
+    for (fathom_format f = FATHOM_FORMAT_PNG16; !*format && dot && f <= FATHOM_FORMAT_TIFF; f++)
+        if (f != FATHOM_FORMAT_COLOR && strcasecmp(dot, format_extension(f)) == 0) *format = f;
+    if (dot && !*format && strcasecmp(dot, ".tif") == 0) *format = FATHOM_FORMAT_TIFF;
     if (!*format && strcmp(opt->out, "-") == 0) *format = FATHOM_FORMAT_PNG16;
     if (!*format) {
-        complain("%s: its extension names no format that fathom writes: use .png, .pfm or .npy, or --format",
+        complain("%s: its extension names no format that fathom writes: use .png, .pfm, .npy or .tiff, or --format",
                  opt->out);
         return EXIT_ARGUMENT;
     }

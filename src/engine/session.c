@@ -10,6 +10,8 @@
 #include "ops/blas.h"
 
 enum { MAX_THREADS = 1024 };
+/* A tensor may be packed in parts, and in two forms where a session runs at two sizes. */
+enum { PACKS_PER_TENSOR = 8 };
 
 void fm_run_network(struct fathom_session *s, const struct fm_net *net, const float *input, float *output)
 {
@@ -87,11 +89,14 @@ static fathom_status lay_out(struct fathom_session *s, fathom_error *err)
 static fathom_status count(struct fathom_session *s, fathom_error *err)
 {
     fm_arena_init_counting(&s->arena);
-    for (int i = 0; i < FM_NETS; i++) {
-        fm_arena_init_counting(&s->packs[i].arena);
-        s->packs[i].count = 0;
-    }
+    fm_arena_init_counting(&s->packs.arena);
+    s->packs.count = 0;
     return lay_out(s, err);
+}
+
+static size_t packs_table_bytes(const struct fathom_session *s)
+{
+    return s->packs.capacity * sizeof *s->packs.table;
 }
 
 /* The dry run: s->planned. */
@@ -99,26 +104,23 @@ static fathom_status plan(struct fathom_session *s, fathom_error *err)
 {
     s->context.arena = &s->arena;
     s->context.dry = true;
-    s->context.packs = &s->packs[0];
+    s->context.packs = &s->packs;
+    s->packs.file = &s->model->container.file;
+    s->packs.capacity = PACKS_PER_TENSOR * s->model->container.n_entries;
+    s->packs.table = calloc(s->packs.capacity, sizeof *s->packs.table);
+    if (!s->packs.table)
+        return fm_fail_memory(err, packs_table_bytes(s), "the session");
     FM_TRY(count(s, err));
     if (s->context.profile) { /* once more, now that the number of parts is known */
         s->profile.capacity = s->profile.count;
         FM_TRY(count(s, err));
         s->profile.count = 0;
     }
-    bool overflow = s->arena.overflow;
-    s->planned = s->arena.high_water;
-    for (int i = 0; i < FM_NETS; i++) {
-        struct fm_packs *packs = &s->packs[i];
-        packs->capacity = packs->count;
-        packs->count = 0;
-        fm_arena_alloc(&packs->arena, packs->capacity, sizeof *packs->table);
-        overflow = overflow || packs->arena.overflow;
-        s->planned += packs->arena.high_water;
-    }
-    if (overflow)
+    s->packs.count = 0;
+    if (s->arena.overflow || s->packs.arena.overflow)
         return fm_fail(err, FATHOM_E_TOO_LARGE, "a network input of %dx%d needs more memory than "
                        "can be addressed; use a smaller size", s->net.width, s->net.height);
+    s->planned = s->arena.high_water + s->packs.arena.high_water + packs_table_bytes(s);
     s->context.dry = false;
     return FATHOM_OK;
 }
@@ -126,16 +128,10 @@ static fathom_status plan(struct fathom_session *s, fathom_error *err)
 static fathom_status plan_and_allocate(struct fathom_session *s, fathom_error *err)
 {
     FM_TRY(plan(s, err));
-    FM_TRY(fm_arena_init(&s->arena, s->arena.high_water, err));
-    for (int i = 0; i < FM_NETS; i++) {
-        struct fm_packs *packs = &s->packs[i];
-        const size_t bytes = packs->arena.high_water;
-        packs->arena = (struct fm_arena){0};
-        if (i > 0 && !s->how.confidence) break;
-        FM_TRY(fm_arena_init(&packs->arena, bytes, err));
-        packs->table = fm_arena_alloc(&packs->arena, packs->capacity, sizeof *packs->table);
-        packs->file = &s->model->container.file;
-    }
+    const size_t run = s->arena.high_water, packs = s->packs.arena.high_water;
+    s->packs.arena = (struct fm_arena){0};
+    FM_TRY(fm_arena_init(&s->arena, run, err));
+    FM_TRY(fm_arena_init(&s->packs.arena, packs, err));
     return lay_out(s, err);
 }
 
@@ -239,9 +235,10 @@ fathom_status fathom_session_plan_bytes(const fathom_model *model, int width, in
     if (!model || !bytes)
         return fm_fail(err, FATHOM_E_ARGUMENT, "fathom_session_plan_bytes: NULL argument");
     FM_TRY(settle(&s, model, width, height, opt ? opt : &defaults, err));
-    FM_TRY(plan(&s, err));
-    *bytes = s.planned;
-    return FATHOM_OK;
+    const fathom_status status = plan(&s, err);
+    free(s.packs.table);
+    if (!status) *bytes = s.planned;
+    return status;
 }
 
 int fathom_default_threads(void) { return fm_default_threads(); }
@@ -264,7 +261,8 @@ void fathom_session_destroy(fathom_session **session)
     if (!session || !*session) return;
     fm_team_destroy(&(*session)->context.team);
     fm_arena_destroy(&(*session)->arena);
-    for (int i = 0; i < FM_NETS; i++) fm_arena_destroy(&(*session)->packs[i].arena);
+    fm_arena_destroy(&(*session)->packs.arena);
+    free((*session)->packs.table);
     free(*session);
     *session = NULL;
 }
@@ -280,8 +278,8 @@ void fathom_session_get_info(const fathom_session *session, fathom_session_info 
                      : session->context.bf16          ? FATHOM_PRECISION_BF16
                                                       : FATHOM_PRECISION_F32,
         .planned_bytes = session->planned,
-        .used_bytes = session->arena.high_water + session->packs[0].arena.high_water +
-                      session->packs[1].arena.high_water,
+        .used_bytes = session->arena.high_water + session->packs.arena.high_water +
+                      packs_table_bytes(session),
     };
 }
 

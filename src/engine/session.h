@@ -14,14 +14,12 @@ struct fm_net {
     float *tables; /* in the arena: the encoder's, for the session's life; NULL: it has none */
 };
 
-enum { FM_NETS = 2 };
-
 struct fathom_session {
     const fathom_model *model; /* borrowed */
     struct fm_context context;
     struct fm_arena arena;
-    struct fm_packs packs[FM_NETS]; /* of `net` and of `small`: what is kept follows from the size */
-    size_t planned; /* bytes of all */
+    struct fm_packs packs;
+    size_t planned; /* bytes of both */
     int size; /* as asked for, 0: the model's */
     struct fm_net net;
     struct fm_net small;       /* of the third run of a session with confidence, else 0 x 0 */

@@ -20,18 +20,13 @@ struct fm_net fm_half_net(const struct fm_net *net, int multiple)
     return (struct fm_net){width > multiple ? width : multiple, height > multiple ? height : multiple, NULL};
 }
 
-/* The stages that the caller's hook sees are those of the run on the picture. The weights that a run of the
- * same size keeps packed are kept already. */
+/* The stages that the caller's hook sees are those of the run on the picture. */
 static void run_quietly(struct fathom_session *s, const struct fm_net *net, const float *input, float *output)
 {
     const fathom_stage_fn hook = s->context.on_stage;
-    const struct fm_packs kept = s->packs[0];
     s->context.on_stage = NULL;
-    s->context.packs = &s->packs[net == &s->small];
     fm_run_network(s, net, input, output);
-    s->context.packs = &s->packs[0];
     s->context.on_stage = hook;
-    if (s->context.dry) s->packs[0] = kept;
 }
 
 static struct fm_plane copy(struct fm_context *context, const float *from, int width, int height)

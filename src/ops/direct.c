@@ -43,14 +43,15 @@ struct fm_direct fm_direct_prepare(struct fm_context *context, const struct fm_w
     struct fm_direct d = {.k = context->kernels, .weights = *w, .in = w->in / 9};
     d.depth = (d.in + STEP - 1) / STEP * STEP;
     bool ready;
-    d.packed = fm_pack_get(context, w, fm_packed_size(d.k, w->out, 9 * d.depth / 2) * sizeof *d.packed, &ready);
+    const size_t packed = fm_packed_size(d.k, w->out, 9 * d.depth / 2) * sizeof *d.packed;
+    d.packed = fm_pack_get(context, w, packed, &ready);
     const size_t mark = fm_arena_mark(context->arena);
     struct packing p = {&d, NULL};
     p.rounded = fm_arena_alloc(context->arena, (size_t)context->threads * (size_t)d.k->panel,
                                9 * (size_t)d.depth * sizeof *p.rounded);
     if (!context->dry && !ready) {
         fm_parallel_for(context, (size_t)((w->out + d.k->panel - 1) / d.k->panel), pack_task, &p);
-        fm_pack_done(context, w);
+        fm_pack_done(context, w, packed);
     }
     fm_arena_release(context->arena, mark);
     return d;

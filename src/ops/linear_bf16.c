@@ -72,7 +72,8 @@ void fm_linear_bf16(struct fm_context *context, const struct fm_weights *w, cons
     if (ep) p.ep = *ep;
     p.ep.bias = w->bias;
     bool ready;
-    p.packed = fm_pack_get(context, w, fm_packed_size(k, w->out, w->in) / 2 * sizeof *p.packed, &ready);
+    const size_t packed = fm_packed_size(k, w->out, w->in) / 2 * sizeof *p.packed;
+    p.packed = fm_pack_get(context, w, packed, &ready);
     if (w->type != FM_BF16)
         p.rounded = fm_arena_alloc(context->arena, (size_t)context->threads * (size_t)k->panel,
                                    (size_t)w->in * sizeof *p.rounded);
@@ -82,7 +83,7 @@ void fm_linear_bf16(struct fm_context *context, const struct fm_weights *w, cons
         p.blocks = m < p.block ? 1 : (m + p.block / 2) / p.block;
         if (!ready) {
             fm_parallel_for(context, (size_t)p.panels, pack_task, &p);
-            fm_pack_done(context, w);
+            fm_pack_done(context, w, packed);
         }
         fm_parallel_for(context, (size_t)p.blocks * (size_t)p.panels, tile_task, &p);
     }

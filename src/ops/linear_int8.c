@@ -36,12 +36,13 @@ static struct packed pack(struct fm_context *context, const struct fm_weights *w
     struct packed p = {.k = context->kernels, .w = w};
     const size_t words = fm_packed_size(p.k, w->out, w->in / 4);
     bool ready;
-    p.panels = fm_pack_get(context, w, (words + (size_t)w->out) * sizeof *p.panels, &ready);
+    const size_t packed = (words + (size_t)w->out) * sizeof *p.panels;
+    p.panels = fm_pack_get(context, w, packed, &ready);
     if (context->dry) return p;
     p.sums = (int32_t *)(void *)(p.panels + words);
     if (!ready) {
         fm_parallel_for(context, (size_t)((w->out + p.k->panel - 1) / p.k->panel), pack_task, &p);
-        fm_pack_done(context, w);
+        fm_pack_done(context, w, packed);
     }
     return p;
 }

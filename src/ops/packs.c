@@ -1,36 +1,40 @@
 /* SPDX-License-Identifier: MIT */
 #include "ops/packs.h"
 
-static struct fm_pack *find(struct fm_packs *packs, const void *data)
+static struct fm_pack *find(struct fm_packs *packs, const void *data, size_t bytes)
 {
     for (size_t i = 0; i < packs->count; i++)
-        if (packs->table[i].data == data) return &packs->table[i];
+        if (packs->table[i].data == data && packs->table[i].bytes == bytes) return &packs->table[i];
     return NULL;
+}
+
+static bool kept(const struct fm_packs *packs, const struct fm_weights *w)
+{
+    const unsigned char *data = w->data;
+    return packs && data >= packs->file->data && data < packs->file->data + packs->file->size;
 }
 
 void *fm_pack_get(struct fm_context *context, const struct fm_weights *w, size_t bytes, bool *ready)
 {
     struct fm_packs *packs = context->packs;
     *ready = false;
-    if (!packs) return fm_arena_alloc(context->arena, bytes, 1);
-    if (context->dry) {
-        packs->count++;
-        return fm_arena_alloc(&packs->arena, bytes, 1);
-    }
-    struct fm_pack *pack = find(packs, w->data);
+    if (!kept(packs, w)) return fm_arena_alloc(context->arena, bytes, 1);
+    struct fm_pack *pack = find(packs, w->data, bytes);
+    if (!pack && packs->count == packs->capacity) return fm_arena_alloc(context->arena, bytes, 1);
     if (!pack) {
         pack = &packs->table[packs->count++];
-        *pack = (struct fm_pack){.data = w->data, .packed = fm_arena_alloc(&packs->arena, bytes, 1)};
+        *pack = (struct fm_pack){.data = w->data, .bytes = bytes, .packed = fm_arena_alloc(&packs->arena, bytes, 1)};
     }
     *ready = pack->ready;
     return pack->packed;
 }
 
-void fm_pack_done(struct fm_context *context, const struct fm_weights *w)
+void fm_pack_done(struct fm_context *context, const struct fm_weights *w, size_t bytes)
 {
     struct fm_packs *packs = context->packs;
-    if (!packs || fm_cancelled(context)) return;
-    find(packs, w->data)->ready = true;
-    if (packs->file)
-        fm_mapfile_forget(packs->file, w->data, (size_t)w->out * (size_t)w->in * fm_dtype_size(w->type));
+    if (!kept(packs, w) || fm_cancelled(context)) return;
+    struct fm_pack *pack = find(packs, w->data, bytes);
+    if (!pack) return;
+    pack->ready = true;
+    fm_mapfile_forget(packs->file, w->data, (size_t)w->out * (size_t)w->in * fm_dtype_size(w->type));
 }

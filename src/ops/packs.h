@@ -13,23 +13,24 @@
 enum { FM_KEEP_ROWS = 256, FM_KEEP_TILES = 64 }; /* of a product, of a Winograd convolution: at most */
 
 struct fm_pack {
-    const void *data; /* of the weights: the key */
+    const void *data; /* of the weights, and the bytes in packed form: the key */
+    size_t bytes;
     void *packed;
     bool ready;
 };
 
 struct fm_packs {
     struct fm_arena arena; /* counting while the session is planned */
-    struct fm_pack *table; /* [capacity], in the arena */
+    struct fm_pack *table; /* [capacity]; what finds no room is packed in each run */
     size_t count, capacity;
-    const struct fm_mapfile *file; /* that the weights lie in, may be NULL */
+    const struct fm_mapfile *file; /* of the model: only what lies in it is kept */
 };
 
-/* `bytes` for w in packed form, from the session's packs or, where it has none, from the arena. *ready: it is
- * filled already. NULL while dry. */
+/* `bytes` for w in packed form, from the session's packs or, where it has none or w is not of the model's
+ * file, from the arena. A second call for the same w and bytes, in a dry run too, gives the same. *ready: it is filled already. NULL while dry. */
 void *fm_pack_get(struct fm_context *context, const struct fm_weights *w, size_t bytes, bool *ready);
 
 /* It has been filled (unless the run was cancelled): w's data will not be read again. */
-void fm_pack_done(struct fm_context *context, const struct fm_weights *w);
+void fm_pack_done(struct fm_context *context, const struct fm_weights *w, size_t bytes);
 
 #endif

@@ -109,7 +109,7 @@ static void run_tiles(struct fm_context *context, const struct fm_product *p)
                          : fm_arena_alloc(context->arena, size, sizeof(float));
     if (!context->dry) {
         if (!ready) fm_pack(context, w, packed);
-        if (keep) fm_pack_done(context, w);
+        if (keep) fm_pack_done(context, w, size * sizeof(float));
         /* all of B passes by for each block of A: the larger, the better, as long as all threads have work */
         struct tiles t = {
             .p = p, .k = context->kernels, .packed = packed, .block = LARGE_BLOCK,

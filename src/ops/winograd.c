@@ -49,7 +49,7 @@ struct fm_winograd fm_winograd_prepare_kept(struct fm_context *context, const st
     if (!context->dry && !ready)
         fm_parallel_for(context, (out + (size_t)t.k->panel - 1) / (size_t)t.k->panel * (size_t)chunks((int)in),
                         prepare_chunk, &t);
-    if (!context->dry && keep) fm_pack_done(context, w);
+    if (!context->dry && keep) fm_pack_done(context, w, 16 * t.one * sizeof(float));
     fm_arena_release(context->arena, mark);
     t.scratch = fm_arena_alloc(context->arena, threads * t.scratch_size, sizeof(float));
     return t;

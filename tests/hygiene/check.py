@@ -23,9 +23,8 @@ MAY_INCLUDE = {
     "image": ("base", "kernels", "ops"), "vit": ("base", "kernels", "ops"),
     "convnet": ("base", "kernels", "ops"), "swin": ("base", "kernels", "ops"), "levit": ("base", "kernels", "ops"),
     "nextvit": ("base", "kernels", "ops"),
-    "depth": ("base", "kernels", "ops"), "trust": ("base", "kernels", "ops"),
-    "dpt": ("base", "kernels", "ops"), "measure": ("base",),
-    "stereo": ("base", "kernels", "ops"),
+    "depth": ("base", "kernels", "ops"), "dpt": ("base", "kernels", "ops"), "measure": ("base",),
+    "stereo": ("base", "kernels", "ops"), "trust": ("base", "kernels", "ops"),
     "engine": ("base", "kernels", "ops", "image", "vit", "convnet", "swin", "levit", "nextvit", "depth", "stereo",
                "trust", "dpt"),
 }

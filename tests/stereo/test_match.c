@@ -112,7 +112,8 @@ Test(match, bands_bound_the_memory)
     size_t differ = 0;
     for (size_t i = 0; i < 200 * 700; i++)
         differ += !(isnan(all.values[i]) ? isnan(part.values[i]) : fabsf(all.values[i] - part.values[i]) < 0.5f);
-    cr_expect(differ < 140, "%zu of 140000 pixels differ", differ);
+    printf("%zu differ\n", differ);
+    cr_expect(differ == 0, "%zu of 140000 pixels differ", differ);
     fathom_map_free(&all);
     fathom_map_free(&part);
     pair_free(&p);
