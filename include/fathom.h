@@ -269,7 +269,7 @@ typedef struct fathom_session_options {
     fathom_stage_fn on_stage; /* called at the end of each stage, on the calling thread */
     void *user;
     int profile;   /* 1: keep time, arithmetic and bytes of each part of a run */
-    /* 1: for fathom_session_confidence. A run is then three of the network, in 2.2 to 2.3 times the time:
+    /* 1: for fathom_session_confidence. A run is then three of the network, of 2.2 times the arithmetic:
      * of the picture, of its mirror image, and at half the size. on_stage sees the first. */
     int confidence;
     int inspect;   /* 1: look for sky, and for outdoors: for fathom_session_trust */
