@@ -71,8 +71,9 @@ def test_stereo_png_says_what_it_is():
     diff = json.loads(fathom("diff", "d.npy", "d.png", "--json").out)
     holes = sum(math.isnan(v) for v in values("d.npy"))
     expect(diff["ignored"] == holes > 0 and diff["max_abs"] <= 0.5 / 256 + 1e-6, diff, holes)
-    stereo("-o", "d.tif").quiet()
-    expect(json.loads(fathom("info", "--json", "d.tif").out)["kind"] == "disparity", "another kind")
+    if b"; libtiff" in fathom("help", "formats").out:
+        stereo("-o", "d.tif").quiet()
+        expect(json.loads(fathom("info", "--json", "d.tif").out)["kind"] == "disparity", "another kind")
     stereo("-o", "d.png", "--format", "color").quiet()
     stereo("-o", "-", "--format", "pfm", "--json")
 

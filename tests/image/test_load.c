@@ -203,7 +203,7 @@ Test(load, foreign_files_are_named)
     expect_refusal("x", 1, NULL, FATHOM_E_IMAGE, "JPEG, PNG");
     expect_refusal("RIFF....WEBPVP8 ", 16, NULL, FATHOM_E_IMAGE, "WebP");
     expect_refusal("\0\0\0\x18" "ftypheic", 12, NULL, FATHOM_E_IMAGE, "HEIC");
-    expect_refusal("II*\0", 4, NULL, FATHOM_E_IMAGE, "TIFF");
+    expect_refusal("II*\0\x08\0\0\0", 8, NULL, FATHOM_E_IMAGE, "TIFF");
     expect_refusal("%PDF-1.4", 8, NULL, FATHOM_E_IMAGE, "PDF");
     expect_refusal(NULL, 5, NULL, FATHOM_E_ARGUMENT, "NULL");
 }

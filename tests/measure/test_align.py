@@ -52,7 +52,8 @@ def test_points_give_metres():
     texts = png_text(read("out.png"))
     expect(texts["fathom:kind"] == "metric" and texts["fathom:unit"] == "m", texts)
     os.mkdir("maps")
-    align("--points", "points.txt", out="maps/a.tiff")  # a truth too: in metres, whatever --truth-scale says
+    kind = "tiff" if b"; libtiff" in fathom("help", "formats").out else "png"
+    align("--points", "points.txt", out=f"maps/a.{kind}")  # a truth too: in metres, whatever --truth-scale says
     line, _ = fathom("eval", "--json", "--pred", "maps", "--truth", "maps", "--truth-scale", "mm").lines()
     expect(line["picture"] == "a" and line["abs_rel"] == 0 and line["pixels"] == depth.size, line)
     text = align("--points", "points.txt").quiet().out.decode()
