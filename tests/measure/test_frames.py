@@ -92,6 +92,9 @@ def test_frames():
     if len(FRAMES) != 10 or not os.path.exists(CHECKPOINT):
         print("      (skipped: ../shared/rgbd or ../shared/models is not there)")
         return
+    if os.environ.get("FATHOM_SANITIZED"):
+        print("      (skipped: twenty runs of whole networks take too long with sanitizers)")
+        return
     made = subprocess.run([sys.executable, os.path.join(ROOT, "weights", "convert.py"), CHECKPOINT, "-o",
                            "small.fathom"], capture_output=True, text=True, check=False)
     if made.returncode:

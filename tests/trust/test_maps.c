@@ -83,6 +83,7 @@ Test(trust, confidence_as_numpy)
     for (int i = 0; i < 4; i++) free(bytes[i]);
     free(expected.data);
     free(picture);
+    fm_container_close(&golden);
 }
 
 Test(trust, blur_and_outdoors_as_numpy)
@@ -107,6 +108,7 @@ Test(trust, blur_and_outdoors_as_numpy)
     free(d.data);
     free(expected.data);
     close_place(&p);
+    fm_container_close(&golden);
 }
 
 /* A blur wider than the plane, and planes of one row or column. */
