@@ -86,9 +86,8 @@ static fathom_status bind(fathom_model *model, struct fm_binder *b, fathom_error
 {
     struct fm_convnet *net = &model->encoder.convnet;
     const struct fm_convnet_config *c = &model->config.convnet;
-    int blocks = 0, channels = c->stem_channels;
-    for (int r = 0; r < fm_convnet_runs(c); r++) blocks += c->blocks[r];
-    struct fm_convnet_block *block = fm_encoder_blocks(model, blocks, sizeof *block, err);
+    int channels = c->stem_channels;
+    struct fm_convnet_block *block = fm_encoder_blocks(model, c->blocks, fm_convnet_runs(c), sizeof *block, err);
     if (!block) return FATHOM_E_MEMORY;
     net->config = *c;
     net->block = block;

@@ -74,10 +74,8 @@ static fathom_status bind(fathom_model *model, struct fm_binder *b, fathom_error
 {
     struct fm_levit *levit = &model->encoder.levit;
     const struct fm_levit_config *c = &model->config.levit;
-    int blocks = 0;
     char name[16];
-    for (int s = 0; s < FM_LEVIT_STAGES; s++) blocks += c->blocks[s];
-    struct fm_levit_block *block = fm_encoder_blocks(model, blocks, sizeof *block, err);
+    struct fm_levit_block *block = fm_encoder_blocks(model, c->blocks, FM_LEVIT_STAGES, sizeof *block, err);
     if (!block) return FATHOM_E_MEMORY;
     levit->config = *c;
     levit->block = block;

@@ -67,10 +67,9 @@ static fathom_status bind(fathom_model *model, struct fm_binder *b, fathom_error
 {
     struct fm_nextvit *net = &model->encoder.nextvit;
     const struct fm_nextvit_config *c = &model->config.nextvit;
-    int blocks = 0, channels = 3;
+    int channels = 3;
     char name[16];
-    for (int s = 0; s < FM_NEXTVIT_STAGES; s++) blocks += c->blocks[s];
-    struct fm_nextvit_block *block = fm_encoder_blocks(model, blocks, sizeof *block, err);
+    struct fm_nextvit_block *block = fm_encoder_blocks(model, c->blocks, FM_NEXTVIT_STAGES, sizeof *block, err);
     if (!block) return FATHOM_E_MEMORY;
     net->config = *c;
     net->block = block;

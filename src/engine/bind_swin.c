@@ -68,9 +68,7 @@ static fathom_status bind(fathom_model *model, struct fm_binder *b, fathom_error
 {
     struct fm_swin *swin = &model->encoder.swin;
     const struct fm_swin_config *c = &model->config.swin;
-    int blocks = 0;
-    for (int s = 0; s < FM_SWIN_STAGES; s++) blocks += c->blocks[s];
-    struct fm_swin_block *block = fm_encoder_blocks(model, blocks, sizeof *block, err);
+    struct fm_swin_block *block = fm_encoder_blocks(model, c->blocks, FM_SWIN_STAGES, sizeof *block, err);
     if (!block) return FATHOM_E_MEMORY;
     swin->config = *c;
     swin->block = block;

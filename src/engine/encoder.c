@@ -63,7 +63,7 @@ static fathom_status bind_vit(fathom_model *model, struct fm_binder *b, fathom_e
 {
     struct fm_vit *vit = &model->encoder.vit;
     vit->config = model->config.vit;
-    vit->block = fm_encoder_blocks(model, vit->config.blocks, sizeof *vit->block, err);
+    vit->block = fm_encoder_blocks(model, &vit->config.blocks, 1, sizeof *vit->block, err);
     if (!vit->block) return FATHOM_E_MEMORY;
     fm_bind_vit(b, vit);
     return FATHOM_OK;
@@ -108,9 +108,11 @@ const struct fm_encoder *fm_encoder_of(const struct fm_config *config)
     return ENCODERS[config->encoder];
 }
 
-void *fm_encoder_blocks(fathom_model *model, int n, size_t size, fathom_error *err)
+void *fm_encoder_blocks(fathom_model *model, const int *counts, int stages, size_t size, fathom_error *err)
 {
-    model->owned = calloc((size_t)n, size);
-    if (!model->owned) fm_fail_memory(err, (size_t)n * size, "the blocks");
+    size_t n = 0;
+    for (int s = 0; s < stages; s++) n += (size_t)counts[s];
+    model->owned = calloc(n, size);
+    if (!model->owned) fm_fail_memory(err, n * size, "the blocks");
     return model->owned;
 }

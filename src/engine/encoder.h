@@ -31,8 +31,8 @@ struct fm_encoder {
 extern const struct fm_encoder fm_encoder_convnet, fm_encoder_swin, fm_encoder_levit,
     fm_encoder_nextvit; /* bind_NAME.c */
 
-/* n structs of `size` bytes for model->owned, all 0, or NULL after a failure. */
-void *fm_encoder_blocks(fathom_model *model, int n, size_t size, fathom_error *err);
+/* counts[0] + counts[1] + ... structs of `size` bytes for model->owned, all 0, or NULL after a failure. */
+void *fm_encoder_blocks(fathom_model *model, const int *counts, int stages, size_t size, fathom_error *err);
 
 /* The row of the config's encoder.type. */
 const struct fm_encoder *fm_encoder_of(const struct fm_config *config);

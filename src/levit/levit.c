@@ -29,17 +29,6 @@ static void attention_block(struct fm_context *context, const struct fm_levit_co
     fm_arena_release(context->arena, mark);
 }
 
-static void mlp(struct fm_context *context, const struct fm_levit_block *b, struct fm_feature *x)
-{
-    const size_t mark = fm_arena_mark(context->arena);
-    const int n = x->h * x->w;
-    float *hidden = fm_arena_alloc(context->arena, (size_t)n, (size_t)b->fc1.out * sizeof(float));
-    const struct fm_epilogue act = {.act = FM_ACT_HARDSWISH}, add = {.residual = x->data, .ldr = x->c};
-    fm_linear(context, &b->fc1, x->data, n, hidden, &act);
-    fm_linear(context, &b->fc2, hidden, n, x->data, &add);
-    fm_arena_release(context->arena, mark);
-}
-
 struct every_other {
     struct fm_feature x;
     float *y;
@@ -77,7 +66,7 @@ static void subsample(struct fm_context *context, const struct fm_levit *levit, 
     };
     fm_window_attention(context, &attention);
     fm_linear(context, &a->proj, mixed, queries, y->data, NULL);
-    mlp(context, &levit->sub[s], y);
+    fm_feed_forward(context, &levit->sub[s].fc1, &levit->sub[s].fc2, FM_ACT_HARDSWISH, y);
     fm_arena_release(context->arena, mark);
 }
 
@@ -120,7 +109,7 @@ void fm_levit_forward(struct fm_context *context, const struct fm_levit *levit, 
         else subsample(context, levit, s - 1, &x[s - 1], &x[s]);
         for (int i = 0; i < c->blocks[s]; i++, block++) {
             attention_block(context, c, c->heads[s], &block->attention, &x[s]);
-            mlp(context, block, &x[s]);
+            fm_feed_forward(context, &block->fc1, &block->fc2, FM_ACT_HARDSWISH, &x[s]);
             fm_part_end(context, "stage.%d.%d", s, i);
             if (i + 1 != c->taps[s]) continue;
             if (!context->dry) memcpy(tap->data, x[s].data, fm_feature_size(tap) * sizeof(float));

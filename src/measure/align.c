@@ -6,7 +6,7 @@
 
 #include "measure/field.h"
 #include "measure/fit.h"
-#include "measure/select.h"
+#include "base/select.h"
 
 static const double default_max_depth = 100; /* metres */
 static const double agreement = 0.1;         /* relative error of points that agree */

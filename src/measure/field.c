@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "measure/cholesky.h"
-#include "measure/select.h"
+#include "base/select.h"
 
 enum {
     MOST = 1000,       /* samples of the process: its time goes with their third power */

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "measure/select.h"
+#include "base/select.h"
 
 enum {
     ALL_PAIRS = 64,    /* up to so many samples every pair is tried */

@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-#include "measure/select.h"
+#include "base/select.h"
 
 static fathom_status match_scale(fathom_measures *m, fathom_error *err)
 {

@@ -22,17 +22,6 @@ static void conv_branch(struct fm_context *context, const struct fm_nextvit_conf
     fm_arena_release(context->arena, mark);
 }
 
-static void mlp(struct fm_context *context, const struct fm_nextvit_block *b, struct fm_feature *x)
-{
-    const size_t mark = fm_arena_mark(context->arena);
-    const int n = x->h * x->w;
-    float *hidden = fm_arena_alloc(context->arena, (size_t)n, (size_t)b->fc1.out * sizeof(float));
-    const struct fm_epilogue relu = {.act = FM_ACT_RELU}, add = {.residual = x->data, .ldr = x->c};
-    fm_linear(context, &b->fc1, x->data, n, hidden, &relu);
-    fm_linear(context, &b->fc2, hidden, n, x->data, &add);
-    fm_arena_release(context->arena, mark);
-}
-
 /* x += attention(x) over the whole map; keys and values are of means of `pool` tokens after one another. */
 static void attention(struct fm_context *context, const struct fm_nextvit_config *c, const struct fm_nextvit_block *b,
                       int pool, struct fm_feature *x)
@@ -85,7 +74,7 @@ static void mixed_block(struct fm_context *context, const struct fm_nextvit_conf
     conv_branch(context, c, &b->conv, &y);
     struct join join = {x, &y, z->data};
     if (!context->dry) fm_parallel_for(context, (size_t)x->h, join_task, &join);
-    mlp(context, b, z);
+    fm_feed_forward(context, &b->fc1, &b->fc2, FM_ACT_RELU, z);
     fm_arena_release(context->arena, mark);
 }
 
@@ -129,7 +118,7 @@ static void run_block(struct fm_context *context, const struct fm_nextvit *net, 
         maps->now = z;
     } else {
         conv_branch(context, c, &b->conv, &x);
-        mlp(context, b, &x);
+        fm_feed_forward(context, &b->fc1, &b->fc2, FM_ACT_RELU, &x);
         maps->now = x;
     }
     fm_part_end(context, "stage.%d.%d", s, i);

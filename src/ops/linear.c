@@ -59,3 +59,15 @@ void fm_linear(struct fm_context *context, const struct fm_weights *w, const flo
              fm_linear_bytes(w, m, sizeof(float), sizeof(float), ep));
     fm_product_run(context, &product);
 }
+
+void fm_feed_forward(struct fm_context *context, const struct fm_weights *fc1, const struct fm_weights *fc2,
+                     enum fm_activation act, struct fm_feature *x)
+{
+    const size_t mark = fm_arena_mark(context->arena);
+    const int n = x->h * x->w;
+    float *hidden = fm_arena_alloc(context->arena, (size_t)n, (size_t)fc1->out * sizeof(float));
+    const struct fm_epilogue bend = {.act = act}, add = {.residual = x->data, .ldr = x->c};
+    fm_linear(context, fc1, x->data, n, hidden, &bend);
+    fm_linear(context, fc2, hidden, n, x->data, &add);
+    fm_arena_release(context->arena, mark);
+}

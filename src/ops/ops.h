@@ -50,6 +50,10 @@ static inline double fm_linear_bytes(const struct fm_weights *w, int m, size_t x
 void fm_linear(struct fm_context *context, const struct fm_weights *w, const float *x, int m,
                float *y, const struct fm_epilogue *ep);
 
+/* x += fc2(act(fc1(x))), a feed-forward layer without a norm, for all pixels of x. */
+void fm_feed_forward(struct fm_context *context, const struct fm_weights *fc1, const struct fm_weights *fc2,
+                     enum fm_activation act, struct fm_feature *x);
+
 /* 3x3 convolution, zero padding 1, stride 1 or 2: x [h][w][c] -> y [ceil(h/s)][ceil(w/s)][out].
  * `ep` may be NULL; it may have a residual [h*w][out] and FM_ACT_RELU, nothing else. */
 void fm_conv3x3(struct fm_context *context, const struct fm_weights *w, const struct fm_feature *x,

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/select.h"
 
 enum { LEVELS = 6, SLICES = 32, CELLS = 46, LEAST_CELL = 8, LEAST_VALUES = 100, SAMPLES = 1 << 16, ROUNDS = 30 };
 #define TRUST 0.12   /* a cell's average counts half when it holds this share of its area */
@@ -33,7 +34,8 @@ struct filling {
     struct fm_arena arena;
     double low, high; /* of the relative values */
     struct line line;
-    float *sample_x, *sample_y, *residual; /* [SAMPLES] */
+    float *sample_x, *sample_y; /* [SAMPLES] */
+    double *residual;           /* [SAMPLES] */
     int samples;
     float *correction, *left; /* [H][W]: so far, and the share that coarser levels may add */
     struct grid grid;         /* the finest: the others are smaller */
@@ -42,12 +44,6 @@ struct filling {
 static size_t pixels_of(const fathom_map *map) { return (size_t)map->width * (size_t)map->height; }
 
 /* ---- the line ---- */
-
-static int compare_floats(const void *a, const void *b)
-{
-    const float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
-}
 
 /* Every so many, in a fixed order. */
 static void take_samples(struct filling *f, size_t known)
@@ -63,9 +59,8 @@ static void take_samples(struct filling *f, size_t known)
 static double deviation_of(struct filling *f, const struct line *line)
 {
     for (int i = 0; i < f->samples; i++)
-        f->residual[i] = fabsf(f->sample_y[i] - (float)(line->scale * (double)f->sample_x[i] + line->shift));
-    qsort(f->residual, (size_t)f->samples, sizeof *f->residual, compare_floats);
-    const double median = (double)f->residual[f->samples / 2];
+        f->residual[i] = (double)fabsf(f->sample_y[i] - (float)(line->scale * (double)f->sample_x[i] + line->shift));
+    const double median = fm_select(f->residual, (size_t)f->samples, (size_t)f->samples / 2);
     return fmax(1.4826 * median, LEAST_DEVIATION);
 }
 
@@ -238,11 +233,11 @@ static fathom_status allocate(struct filling *f, fathom_error *err)
     const size_t n = pixels_of(f->map);
     size_grid(f, &f->grid, 0);
     const size_t size = nodes(&f->grid);
-    FM_TRY(fm_arena_init(&f->arena, 3 * SAMPLES * sizeof(float) + 2 * n * sizeof(float) +
-                         3 * size * sizeof(double) + 8 * FM_ALIGN, err));
+    FM_TRY(fm_arena_init(&f->arena, 2 * SAMPLES * sizeof(float) + SAMPLES * sizeof(double) +
+                         2 * n * sizeof(float) + 3 * size * sizeof(double) + 8 * FM_ALIGN, err));
     f->sample_x = fm_arena_alloc(&f->arena, SAMPLES, sizeof(float));
     f->sample_y = fm_arena_alloc(&f->arena, SAMPLES, sizeof(float));
-    f->residual = fm_arena_alloc(&f->arena, SAMPLES, sizeof(float));
+    f->residual = fm_arena_alloc(&f->arena, SAMPLES, sizeof(double));
     f->correction = fm_arena_alloc(&f->arena, n, sizeof(float));
     f->left = fm_arena_alloc(&f->arena, n, sizeof(float));
     f->grid.sum = fm_arena_alloc(&f->arena, size, sizeof(double));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "image/pictures.h"
 
+#include <criterion/criterion.h>
 #include <png.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,4 +87,16 @@ struct file make_file(const char *header, const void *data, size_t size)
     append(&f, header, strlen(header));
     append(&f, data, size);
     return f;
+}
+
+void expect_refusal(const void *bytes, size_t size, const fathom_image_options *opt, fathom_status status,
+                    const char *says)
+{
+    fathom_image image = {1, 1, (uint8_t *)1};
+    fathom_error err = {0};
+    fathom_status got = fathom_image_load_memory(&image, bytes, size, opt, &err);
+    cr_assert(got == status && err.status == status, "%d instead of %d: %s", got, status,
+              err.message);
+    cr_assert(strstr(err.message, says), "\"%s\" expected in: %s", says, err.message);
+    cr_assert(image.rgb == NULL && image.width == 0, "something is left to release");
 }

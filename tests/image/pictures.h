@@ -5,6 +5,8 @@
 
 #include <stddef.h>
 
+#include "fathom.h"
+
 struct file {
     unsigned char *bytes;
     size_t size;
@@ -31,5 +33,9 @@ struct png_recipe {
 struct file make_png(const struct png_recipe *recipe);
 
 struct file make_file(const char *header, const void *data, size_t size);
+
+/* Loading them fails with this status and a sentence that says so, and leaves nothing to release. */
+void expect_refusal(const void *bytes, size_t size, const fathom_image_options *opt, fathom_status status,
+                    const char *says);
 
 #endif

@@ -131,18 +131,6 @@ Test(load, one_pixel)
     check_rgb(load(make_png(&recipe), NULL), 1, 1, rgb, "1 x 1");
 }
 
-static void expect_refusal(const void *bytes, size_t size, const fathom_image_options *opt,
-                           fathom_status status, const char *says)
-{
-    fathom_image image = {1, 1, (uint8_t *)1};
-    fathom_error err = {0};
-    fathom_status got = fathom_image_load_memory(&image, bytes, size, opt, &err);
-    cr_assert(got == status && err.status == status, "%d instead of %d: %s", got, status,
-              err.message);
-    cr_assert(strstr(err.message, says), "\"%s\" expected in: %s", says, err.message);
-    cr_assert(image.rgb == NULL && image.width == 0, "something is left to release");
-}
-
 Test(load, limits_hold_before_decoding)
 {
     fathom_image_options opt = {.max_pixels = 24 * 16 - 1};

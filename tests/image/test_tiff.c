@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "fathom.h"
+#include "image/pictures.h"
 
 static bool has_tiff(void) { return fathom_reader_version("TIFF") != NULL; }
 
@@ -251,12 +252,7 @@ Test(tiff, orientation)
 static void refused(const void *bytes, size_t size, const fathom_image_options *opt, fathom_status status,
                     const char *says)
 {
-    fathom_image image = {1, 1, (uint8_t *)1};
-    fathom_error err = {0};
-    const fathom_status got = fathom_image_load_memory(&image, bytes, size, opt, &err);
-    cr_assert(got == status, "%d instead of %d: %s", got, status, err.message);
-    cr_assert(strstr(err.message, says), "\"%s\" expected in: %s", says, err.message);
-    cr_assert(!image.rgb && !image.width);
+    expect_refusal(bytes, size, opt, status, says);
     fathom_error measured = {0};
     fathom_image_measure(bytes, size, opt, NULL, NULL, NULL, &measured);
 }

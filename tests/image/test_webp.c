@@ -5,17 +5,7 @@
 #include <string.h>
 
 #include "fathom.h"
-
-static void refused(const void *bytes, size_t size, const fathom_image_options *opt, fathom_status status,
-                    const char *says)
-{
-    fathom_image image = {1, 1, (uint8_t *)1};
-    fathom_error err = {0};
-    const fathom_status got = fathom_image_load_memory(&image, bytes, size, opt, &err);
-    cr_assert(got == status, "%d instead of %d: %s", got, status, err.message);
-    cr_assert(strstr(err.message, says), "\"%s\" expected in: %s", says, err.message);
-    cr_assert(!image.rgb && !image.width);
-}
+#include "image/pictures.h"
 
 #ifdef FM_HAVE_LIBWEBP
 
@@ -114,12 +104,12 @@ Test(webp, refusals)
     unsigned char *bytes;
     const size_t size = lossless(1, &bytes);
     const fathom_image_options tight = {.max_pixels = WIDTH * HEIGHT - 1};
-    refused(bytes, size, &tight, FATHOM_E_TOO_LARGE, "19 x 13");
+    expect_refusal(bytes, size, &tight, FATHOM_E_TOO_LARGE, "19 x 13");
     cr_expect_eq(fathom_image_measure(bytes, size, &tight, NULL, NULL, NULL, NULL), FATHOM_E_TOO_LARGE);
-    for (size_t n = 12; n < size; n++) refused(bytes, n, NULL, FATHOM_E_IMAGE, "WebP");
+    for (size_t n = 12; n < size; n++) expect_refusal(bytes, n, NULL, FATHOM_E_IMAGE, "WebP");
     static const unsigned char moving[] = "RIFF\x2a\0\0\0WEBPVP8X\12\0\0\0\2\0\0\0\3\0\0\3\0\0"
                                           "ANIM\6\0\0\0\0\0\0\0\0\0";
-    refused(moving, sizeof moving - 1, NULL, FATHOM_E_IMAGE, "animated");
+    expect_refusal(moving, sizeof moving - 1, NULL, FATHOM_E_IMAGE, "animated");
     for (size_t i = 12; i < size; i++)
         for (int v = 0; v < 256; v += 15) {
             const unsigned char was = bytes[i];
@@ -139,7 +129,7 @@ Test(webp, refusals)
 
 Test(webp, refused_without_libwebp)
 {
-    refused("RIFF\x10\0\0\0WEBPVP8 \4\0\0\0....", 24, NULL, FATHOM_E_IMAGE, "without libwebp");
+    expect_refusal("RIFF\x10\0\0\0WEBPVP8 \4\0\0\0....", 24, NULL, FATHOM_E_IMAGE, "without libwebp");
     cr_expect(!fathom_reader_version("WebP"));
 }
 

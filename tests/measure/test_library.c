@@ -9,7 +9,7 @@
 
 #include "fathom.h"
 #include "measure/cholesky.h"
-#include "measure/select.h"
+#include "base/select.h"
 #include "support/support.h"
 
 static double draw(struct random *random) { return (double)random_uniform(random, -1, 1); }

@@ -8,14 +8,11 @@ import sys
 import media
 import namespace
 from harness import FATHOM, GOLDEN, MODEL, Result, expect, files, read, write  # noqa: F401
+from runner import Skip
 
 SHIM = os.path.abspath(sys.argv[3]) if len(sys.argv) > 3 and sys.argv[3] != "-" else None
 FEW = 5  # seconds: what is refused at once takes less, also on a busy machine
 EXIT_FILE, EXIT_MEMORY, EXIT_PICTURE = 2, 4, 5
-
-
-class Skip(Exception):
-    pass
 
 
 def without_override():
