@@ -4,9 +4,9 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/select.h"
 #include "measure/field.h"
 #include "measure/fit.h"
-#include "base/select.h"
 
 static const double default_max_depth = 100; /* metres */
 static const double agreement = 0.1;         /* relative error of points that agree */
@@ -183,12 +183,6 @@ static double depth_of(const struct fm_line *line, double value, double max_dept
     return inverse * max_depth > 1 ? 1 / inverse : max_depth;
 }
 
-static int compare_numbers(const void *left, const void *right)
-{
-    const double a = *(const double *)left, b = *(const double *)right;
-    return (a > b) - (a < b);
-}
-
 /* Of the samples: points of one pixel count as one. */
 static fathom_status summarise(const struct fm_sample *samples, size_t n, const struct fm_line *line,
                                double max_depth, fathom_alignment *result, fathom_error *err)
@@ -201,11 +195,10 @@ static fathom_status summarise(const struct fm_sample *samples, size_t n, const 
         result->agreed += errors[i] < agreement;
         sum += errors[i];
     }
-    qsort(errors, n, sizeof *errors, compare_numbers);
     result->scale = line->scale;
     result->shift = line->shift;
     result->mean_error = sum / (double)n;
-    result->median_error = (errors[n / 2] + errors[(n - 1) / 2]) / 2;
+    result->median_error = fm_median(errors, n);
     free(errors);
     return FATHOM_OK;
 }

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "measure/cholesky.h"
 #include "base/select.h"
+#include "measure/cholesky.h"
 
 enum {
     MOST = 1000,       /* samples of the process: its time goes with their third power */

@@ -7,7 +7,6 @@
  * fine cells hold too few. As value is a coordinate, what hides behind an edge takes its correction from
  * the surface that it belongs to, not from what stands before it. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/arena.h"

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/select.h"
 
 enum {
     SMALL = 420,      /* width at most, of the versions that are compared */
@@ -127,12 +128,6 @@ static int find_corner(const struct small *s, int x0, int y0, int *x, int *y)
     return any;
 }
 
-static int compare_doubles(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* What the matched features say. */
 static void summarise(const struct found *found, double *up, fathom_pair_report *r)
 {
@@ -144,8 +139,7 @@ static void summarise(const struct found *found, double *up, fathom_pair_report 
     }
     r->vertical = (double)NAN;
     if (r->matched < LEAST_MATCHED) return;
-    qsort(up, (size_t)r->matched, sizeof *up, compare_doubles);
-    r->vertical = up[r->matched / 2];
+    r->vertical = fm_select(up, (size_t)r->matched, (size_t)r->matched / 2);
     r->share_left = (double)left / r->matched;
     r->share_right = (double)right / r->matched;
 }

@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "fathom.h"
-#include "measure/cholesky.h"
 #include "base/select.h"
+#include "measure/cholesky.h"
 #include "support/support.h"
 
 static double draw(struct random *random) { return (double)random_uniform(random, -1, 1); }
