@@ -1,18 +1,21 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""A folder of pictures, from files to files: fathom beside its own network alone, and a plain OpenVINO script.
+"""A folder of pictures, from files to files: fathom beside its own network alone, and plain scripts of two peers.
 
     folder.py --model vits.fathom [--pictures ../shared/images ../shared/rgbd] [--count 500]
-              [--precision f32|bf16] [--rounds 4] [--parts N] [--only network batch plain] [--prefix 'COMMAND...']
+              [--precision f32|bf16] [--rounds 4] [--parts N] [--only network batch openvino torch]
+              [--measure ../shared/peers_bench/measure.py --weights vits.safetensors] [--prefix 'COMMAND...']
 
 Makes `count` pictures of mixed sizes in a scratch folder, the same ones every time, in `rounds` parts. For each
 part, in turn: the network alone (`fathom bench --throughput` at the sizes that these pictures have in the
 network, weighted by how many have them), `fathom depth` over the part, and a script as one would write it:
-Pillow decodes and resizes, an OpenVINO model of the same weights computes, Pillow writes a 16-bit PNG with zlib
-level 1, as fathom does. Its models, one for each size, are exported and compiled before its clock starts.
+Pillow decodes and resizes, a model of the same weights computes in OpenVINO or PyTorch, Pillow writes a 16-bit
+PNG with zlib level 1, as fathom does. OpenVINO's models, one for each size, are exported and compiled before its
+clock starts; PyTorch's is the one of transformers (--measure has it), run once at each size before that.
 
-The Python that runs this needs numpy and Pillow, and for `plain` torch and openvino. A busy machine may need
---prefix, a command before each measurement that waits until nothing else runs."""
+The Python that runs this needs numpy and Pillow, for `openvino` torch and openvino, for `torch` torch and
+transformers. A busy machine may need --prefix, a command before each measurement that waits until nothing else
+runs."""
 import argparse
 import json
 import os
@@ -22,6 +25,7 @@ import subprocess
 import sys
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -72,11 +76,11 @@ def sizes_of(config, part):
 
 def call(args, *command):
     """A measurement in a process of its own: {"seconds", "peak_mb", "output"}."""
-    command = [*shlex.split(args.prefix), sys.executable, __file__, "--measure", *map(str, command)]
+    command = [*shlex.split(args.prefix), sys.executable, __file__, "--timed", *map(str, command)]
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
 
 
-def measure(command):
+def timed(command):
     start = time.perf_counter()
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout.decode()
     seconds = time.perf_counter() - start
@@ -104,15 +108,16 @@ def run_batch(args, part):
     return found["seconds"], found["peak_mb"]
 
 
-def run_plain(args, part):
+def run_plain(args, part, engine):
     found = call(args, sys.executable, __file__, "--plain", part[0][0].parent, "--work", args.work, "--model",
-                 args.model, "--precision", args.precision)
+                 args.model, "--precision", args.precision, "--only", engine,
+                 *(["--measure", args.measure, "--weights", args.weights] if engine == "torch" else []))
     inside = json.loads(found["output"])
-    args.infer.append((len(part), inside["infer"]))
+    args.infer.setdefault(engine, []).append((len(part), inside["infer"]))
     return inside["seconds"], inside["peak_mb"]
 
 
-# ---- the plain script --------------------------------------------------------------------------
+# ---- the plain scripts -------------------------------------------------------------------------
 
 def export(model, folder, width, height):
     """The network for one size as OpenVINO has it, from the plain PyTorch of weights/reference.py."""
@@ -138,22 +143,48 @@ def export(model, folder, width, height):
     return path
 
 
+def openvino_network(args):
+    """size -> a function from the normalised picture [1, 3, H, W] to the map [H, W]"""
+    import openvino
+    core = openvino.Core()
+    hints = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": args.precision,
+             "INFERENCE_NUM_THREADS": len(os.sched_getaffinity(0))}
+
+    def at(size):
+        compiled = core.compile_model(export(args.model, args.work, *size), "CPU", hints)
+        return lambda tensor: compiled({0: tensor})[0].reshape(size[1], size[0])
+    return at
+
+
+def torch_network(args):
+    """The same of PyTorch: one model for all sizes."""
+    import torch
+    sys.path.insert(0, str(Path(args.measure).resolve().parent))
+    from measure import torch_model
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    kind = {"f32": torch.float32, "bf16": torch.bfloat16}[args.precision]
+    model = torch_model(args.weights).to(kind)
+
+    def forward(tensor):
+        with torch.inference_mode():
+            return model(torch.from_numpy(tensor).to(kind)).predicted_depth[0].float().numpy()
+    return lambda size: forward
+
+
 def plain(args):
     import numpy as np
-    import openvino
     from PIL import Image
     names = sorted(path for path in Path(args.plain).iterdir() if path.suffix in (".jpg", ".png"))
     out = args.work / "plain"
     out.mkdir(exist_ok=True)
-    core, compiled, infer = openvino.Core(), {}, 0.0
-    hints = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": args.precision,
-             "INFERENCE_NUM_THREADS": len(os.sched_getaffinity(0))}
+    network = {"openvino": openvino_network, "torch": torch_network}[args.only[0]](args)
+    forward, infer = {}, 0.0
     for name in names:
         with Image.open(name) as image:
             size = network_size(args.config, *image.size)
-        if size not in compiled:
-            compiled[size] = core.compile_model(export(args.model, args.work, *size), "CPU", hints)
-            compiled[size]({0: np.zeros((1, 3, size[1], size[0]), np.float32)})
+        if size not in forward:
+            forward[size] = network(size)
+            forward[size](np.zeros((1, 3, size[1], size[0]), np.float32))
     mean, std = (np.array(args.config[f"input.{key}"].split(","), np.float32) for key in ("mean", "std"))
     start = time.perf_counter()
     for name in names:
@@ -162,7 +193,7 @@ def plain(args):
         small = np.asarray(image.resize(size, Image.Resampling.BICUBIC), np.float32) / 255
         tensor = np.ascontiguousarray(((small - mean) / std).transpose(2, 0, 1)[None])
         before = time.perf_counter()
-        depth = compiled[size]({0: tensor})[0].reshape(size[1], size[0])
+        depth = forward[size](tensor)
         infer += time.perf_counter() - before
         depth = np.asarray(Image.fromarray(depth).resize(image.size, Image.Resampling.BILINEAR))
         codes = (depth - depth.min()) / max(depth.max() - depth.min(), 1e-12) * 65535
@@ -175,7 +206,8 @@ def plain(args):
 
 # ---- all of it ---------------------------------------------------------------------------------
 
-CONTESTANTS = {"network": run_network, "batch": run_batch, "plain": run_plain}
+CONTESTANTS = {"network": run_network, "batch": run_batch, "openvino": partial(run_plain, engine="openvino"),
+               "torch": partial(run_plain, engine="torch")}
 
 
 def compete(args, parts):
@@ -203,16 +235,16 @@ def report(args, parts, seconds, peaks):
           "| | pictures a second | peak MB |\n|---|---|---|")
     for name, rate in rates.items():
         print(f"| {name} | {rate:.2f} | {peaks[name]:.0f} |")
-    for name in ("network", "plain"):
+    for name in ("network", "openvino", "torch"):
         if "batch" in rates and name in rates:
             by_part = sorted(other / ours for ours, other in zip(seconds["batch"], seconds[name]))
             result["ratios"]["batch/" + name] = [rates["batch"] / rates[name], *by_part]
             print(f"\nbatch / {name}: {rates['batch'] / rates[name]:.3f}, by part "
                   + " ".join(f"{ratio:.3f}" for ratio in by_part))
-    if args.infer:
-        alone = sum(n for n, _ in args.infer) / sum(took for _, took in args.infer)
-        result["plain_infer_per_second"] = alone
-        print(f"\nthe plain script's network alone: {alone:.2f} pictures a second")
+    for engine, parts_of in args.infer.items():
+        alone = sum(n for n, _ in parts_of) / sum(took for _, took in parts_of)
+        result[f"{engine}_infer_per_second"] = alone
+        print(f"\nthe network alone of the {engine} script: {alone:.2f} pictures a second")
     if args.json:
         Path(args.json).write_text(json.dumps(result) + "\n", encoding="ascii")
 
@@ -223,8 +255,8 @@ def read_config(args):
 
 
 def main():
-    if sys.argv[1:2] == ["--measure"]:
-        return measure(sys.argv[2:])
+    if sys.argv[1:2] == ["--timed"]:
+        return timed(sys.argv[2:])
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     shared = HERE.parents[1] / "shared"
     parser.add_argument("--model", required=True)
@@ -234,7 +266,11 @@ def main():
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--parts", type=int, help="only the first of them")
     parser.add_argument("--runs", type=int, default=4, help="of the network alone, for each session")
-    parser.add_argument("--only", nargs="+", default=list(CONTESTANTS), choices=list(CONTESTANTS))
+    parser.add_argument("--only", nargs="+", choices=list(CONTESTANTS),
+                        help="default: all, torch only where --weights is given")
+    parser.add_argument("--measure", default=shared / "peers_bench" / "measure.py",
+                        help="the script that has the PyTorch model (torch_model)")
+    parser.add_argument("--weights", help="the checkpoint that the PyTorch model reads")
     parser.add_argument("--prefix", default="", help="before each measurement, such as a command that waits")
     parser.add_argument("--depth", nargs=argparse.REMAINDER, default=[], help="the rest: options of fathom depth")
     parser.add_argument("--work", type=Path, default=Path("/tmp/fathom-folder"), help="scratch, kept")
@@ -242,12 +278,15 @@ def main():
     parser.add_argument("--json", help="a file for all figures")
     parser.add_argument("--plain", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    args.config, args.infer = read_config(args), []
+    args.config, args.infer = read_config(args), {}
+    args.only = args.only or [name for name in CONTESTANTS if name != "torch" or args.weights]
+    if "torch" in args.only and not args.weights:
+        parser.error("torch: --weights is expected")
     if args.plain:
         return plain(args)
     folder = args.work / f"pictures-{args.count}-{args.rounds}"
     parts = make_pictures(args.pictures, folder, args.count, args.rounds)[:args.parts]
-    if "plain" in args.only:
+    if "openvino" in args.only:
         for size in {size for part in parts for size in sizes_of(args.config, part)}:
             export(args.model, args.work, *size)
     report(args, parts, *compete(args, parts))
