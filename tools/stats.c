@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Percentiles without sorting: floats in an order that integers keep, counted by their upper 16 bits,
- * then the values of the three classes in question by their lower 16. */
+ * Percentiles without sorting, in two passes: floats in an order that integers keep, counted by their upper
+ * 16 bits, then the values of the three classes in question by their lower 16. */
 #include "stats.h"
 
 #include <math.h>
@@ -38,8 +38,9 @@ bool stats_of(const float *values, size_t n, struct stats *stats)
 {
     static const double quantile[QUANTILES] = {0.01, 0.5, 0.99};
     float *const target[QUANTILES] = {&stats->p1, &stats->p50, &stats->p99};
-    uint64_t *count = calloc(CLASSES, sizeof *count);
+    uint64_t *count = calloc((1 + QUANTILES) * CLASSES, sizeof *count); /* of all, of each class */
     if (!count) return false;
+    uint64_t *const lower = count + CLASSES;
     size_t finite = 0;
     *stats = (struct stats){NAN, NAN, NAN, NAN, NAN};
     for (size_t i = 0; i < n; i++) {
@@ -59,14 +60,14 @@ bool stats_of(const float *values, size_t n, struct stats *stats)
         rank[q] = (uint64_t)(quantile[q] * (double)(finite - 1) + 0.5);
         upper[q] = find_class(count, &rank[q]);
     }
-    for (int q = 0; q < QUANTILES; q++) {
-        if (q == 0 || upper[q] != upper[q - 1]) {
-            memset(count, 0, CLASSES * sizeof *count);
-            for (size_t i = 0; i < n; i++)
-                if (isfinite(values[i]) && key_of(values[i]) >> 16 == upper[q]) count[key_of(values[i]) & 0xffff]++;
-        }
-        *target[q] = value_of(upper[q] << 16 | find_class(count, &rank[q]));
+    for (size_t i = 0; i < n; i++) {
+        if (!isfinite(values[i])) continue;
+        const uint32_t key = key_of(values[i]);
+        for (uint32_t q = 0; q < QUANTILES; q++)
+            if (key >> 16 == upper[q]) lower[q * CLASSES + (key & 0xffff)]++;
     }
+    for (uint32_t q = 0; q < QUANTILES; q++)
+        *target[q] = value_of(upper[q] << 16 | find_class(lower + q * CLASSES, &rank[q]));
     free(count);
     return true;
 }

@@ -48,13 +48,14 @@ static void confidence_codes(fathom_encoding *e)
 void fm_choose_codes(const fathom_map *map, fathom_encoding *encoding)
 {
     size_t n = (size_t)map->width * (size_t)map->height;
-    float low = NAN, high = NAN;
+    float low = INFINITY, high = -INFINITY;
     for (size_t i = 0; i < n; i++) {
-        if (isinf(map->values[i])) continue;
-        low = fminf(map->values[i], low); /* of two, the one that is a number */
-        high = fmaxf(map->values[i], high);
+        const float value = map->values[i];
+        if (!isfinite(value)) continue;
+        low = value < low ? value : low;
+        high = value > high ? value : high;
     }
-    if (isnan(low)) low = high = 0; /* no value at all */
+    if (low > high) low = high = 0; /* no value at all */
     if (map->kind == FATHOM_KIND_DISPARITY)
         disparity_codes(encoding, (double)high);
     else if (map->kind == FATHOM_KIND_CONFIDENCE)
@@ -68,9 +69,10 @@ void fm_choose_codes(const fathom_map *map, fathom_encoding *encoding)
 
 uint16_t fm_code_of(const fathom_encoding *e, float value)
 {
-    double code = rint(((double)value - e->offset) / e->scale);
+    double code = ((double)value - e->offset) / e->scale;
     if (!isfinite(code)) return 0; /* no value, or infinitely far */
-    return (uint16_t)(code < FIRST_CODE ? FIRST_CODE : code > LAST_CODE ? LAST_CODE : code);
+    code = code < FIRST_CODE ? FIRST_CODE : code > LAST_CODE ? LAST_CODE : code;
+    return (uint16_t)((code + 0x1.8p52) - 0x1.8p52); /* rint() without a call: doubles of 2^52 are whole */
 }
 
 fathom_status fm_value_of(const fathom_encoding *e, int code, const char *name, float *value,
