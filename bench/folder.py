@@ -4,18 +4,17 @@
 
     folder.py --model vits.fathom [--pictures ../shared/images ../shared/rgbd] [--count 500]
               [--precision f32|bf16] [--rounds 4] [--parts N] [--only network batch openvino torch]
-              [--measure ../shared/peers_bench/measure.py --weights vits.safetensors] [--prefix 'COMMAND...']
+              [--prefix 'COMMAND...']
 
 Makes `count` pictures of mixed sizes in a scratch folder, the same ones every time, in `rounds` parts. For each
 part, in turn: the network alone (`fathom bench --throughput` at the sizes that these pictures have in the
 network, weighted by how many have them), `fathom depth` over the part, and a script as one would write it:
 Pillow decodes and resizes, a model of the same weights computes in OpenVINO or PyTorch, Pillow writes a 16-bit
 PNG with zlib level 1, as fathom does. OpenVINO's models, one for each size, are exported and compiled before its
-clock starts; PyTorch's is the one of transformers (--measure has it), run once at each size before that.
+clock starts; PyTorch's is weights/reference.py with PyTorch's own attention, run once at each size before that.
 
-The Python that runs this needs numpy and Pillow, for `openvino` torch and openvino, for `torch` torch and
-transformers. A busy machine may need --prefix, a command before each measurement that waits until nothing else
-runs."""
+The Python that runs this needs numpy and Pillow, for `torch` torch, for `openvino` both. A busy machine may need
+--prefix, a command before each measurement that waits until nothing else runs."""
 import argparse
 import json
 import os
@@ -30,6 +29,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.dont_write_bytecode = True
+sys.path.insert(0, str(HERE.parent / "weights"))
 SCALES = (0.5, 0.25, 0.75, 0.35, 1.0, 0.6)  # of the sides of the pictures that there are
 PEAK = "VmHWM:"
 
@@ -57,7 +57,6 @@ def make_pictures(sources, folder, count, rounds):
 
 
 def network_size(config, width, height):
-    sys.path.insert(0, str(HERE.parent / "weights"))
     from reference import net_size
     if config["input.rule"] != "lower_bound":
         sys.exit("folder: the plain script knows models of the rule lower_bound only")
@@ -110,8 +109,7 @@ def run_batch(args, part):
 
 def run_plain(args, part, engine):
     found = call(args, sys.executable, __file__, "--plain", part[0][0].parent, "--work", args.work, "--model",
-                 args.model, "--precision", args.precision, "--only", engine,
-                 *(["--measure", args.measure, "--weights", args.weights] if engine == "torch" else []))
+                 args.model, "--precision", args.precision, "--only", engine)
     inside = json.loads(found["output"])
     args.infer.setdefault(engine, []).append((len(part), inside["infer"]))
     return inside["seconds"], inside["peak_mb"]
@@ -157,18 +155,35 @@ def openvino_network(args):
 
 
 def torch_network(args):
-    """The same of PyTorch: one model for all sizes."""
+    """The same of PyTorch."""
     import torch
-    sys.path.insert(0, str(Path(args.measure).resolve().parent))
-    from measure import torch_model
+    import reference
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     kind = {"f32": torch.float32, "bf16": torch.bfloat16}[args.precision]
-    model = torch_model(args.weights).to(kind)
+    stored, weights = reference.load_model(args.model)
+    table, patch = "pretrained.pos_embed", int(stored["encoder.patch"])
+    weights = {name: torch.as_tensor(values).to(kind) for name, values in weights.items()}
 
-    def forward(tensor):
-        with torch.inference_mode():
-            return model(torch.from_numpy(tensor).to(kind)).predicted_depth[0].float().numpy()
-    return lambda size: forward
+    def attention(config, weights, name, x, _):
+        """As reference.attention without relative positions."""
+        qkv = reference.linear(weights, name + ".qkv", x)
+        q, k, v = qkv.reshape(len(x), 3, int(config["encoder.heads"]), -1).permute(1, 2, 0, 3)[:, None]
+        mixed = torch.nn.functional.scaled_dot_product_attention(q, k, v)[0]
+        return reference.linear(weights, name + ".proj", mixed.transpose(0, 1).reshape(x.shape))
+    reference.attention = attention
+
+    def at(size):
+        grid = (size[1] // patch, size[0] // patch)
+        positions = reference.position_table(stored, weights[table][0].float(), *grid).to(kind)[None]
+        config = {**stored, "encoder.grid": f"{grid[0]},{grid[1]}"}
+
+        def forward(tensor):
+            with torch.inference_mode():
+                image = torch.from_numpy(tensor[0]).to(kind)
+                head = reference.forward(config, {**weights, table: positions}, image)["head"]
+                return head.float().reshape(size[1], size[0]).numpy()
+        return forward
+    return at
 
 
 def plain(args):
@@ -266,11 +281,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--parts", type=int, help="only the first of them")
     parser.add_argument("--runs", type=int, default=4, help="of the network alone, for each session")
-    parser.add_argument("--only", nargs="+", choices=list(CONTESTANTS),
-                        help="default: all, torch only where --weights is given")
-    parser.add_argument("--measure", default=shared / "peers_bench" / "measure.py",
-                        help="the script that has the PyTorch model (torch_model)")
-    parser.add_argument("--weights", help="the checkpoint that the PyTorch model reads")
+    parser.add_argument("--only", nargs="+", default=list(CONTESTANTS), choices=list(CONTESTANTS))
     parser.add_argument("--prefix", default="", help="before each measurement, such as a command that waits")
     parser.add_argument("--depth", nargs=argparse.REMAINDER, default=[], help="the rest: options of fathom depth")
     parser.add_argument("--work", type=Path, default=Path("/tmp/fathom-folder"), help="scratch, kept")
@@ -279,9 +290,6 @@ def main():
     parser.add_argument("--plain", help=argparse.SUPPRESS)
     args = parser.parse_args()
     args.config, args.infer = read_config(args), {}
-    args.only = args.only or [name for name in CONTESTANTS if name != "torch" or args.weights]
-    if "torch" in args.only and not args.weights:
-        parser.error("torch: --weights is expected")
     if args.plain:
         return plain(args)
     folder = args.work / f"pictures-{args.count}-{args.rounds}"
