@@ -4,7 +4,6 @@
 A batch depends on (seed, step) alone, so a resumed run sees what an uninterrupted one would have.
 Crops of map and features are exact area averages: the same separable resampling for both.
 """
-import threading
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 
@@ -165,41 +164,31 @@ def stream(examples, seed, start, count):
     return [examples[orders[i // n][i % n]] for i in numbers]
 
 
-def batch_at(examples, seed, step, size, count, least=0.3, mix_share=0.5):
-    """The batch of a step: pictures [B, 3, S, S] channels last, maps, features by tap."""
-    rng = np.random.default_rng((seed, step))
-    mixed = round(count * mix_share) if examples.mixes else 0
-    plain = count - mixed
-    samples = [training_sample(rng, e, size, examples.taps, least)
-               for e in stream(examples.train, seed, step * plain, plain)]
-    samples += [training_sample(rng, e, size, examples.taps, max(least, 0.5))
-                for e in (stream(examples.mixes, seed, step * mixed, mixed) if mixed else ())]
-    stacked = [torch.stack(parts) for parts in zip(*samples)]
-    pictures = stacked[0].permute(0, 3, 1, 2)  # channels last in memory already
-    return pictures, stacked[1], dict(zip(examples.taps, stacked[2:]))
+class Batches:
+    """Batches of examples, each made by all threads before its step: a thread that made the next one
+    during a step would take a core from PyTorch's, which wait for each other (half the rate)."""
 
+    def __init__(self, examples, seed, least=0.3, mix_share=0.5):
+        self.examples, self.seed, self.least, self.mix_share = examples, seed, least, mix_share
+        self.pool = ThreadPoolExecutor(torch.get_num_threads())
 
-class Prefetcher:
-    """batch(step) for consecutive steps, each made on a thread while the last one trains."""
+    def at(self, step, size, count):
+        """The batch of a step: pictures [B, 3, S, S] channels last, maps, features by tap."""
+        e = self.examples
+        mixed = round(count * self.mix_share) if e.mixes else 0
+        plain = count - mixed
+        chosen = [(x, self.least) for x in stream(e.train, self.seed, step * plain, plain)]
+        if mixed:
+            chosen += [(x, max(self.least, 0.5))
+                       for x in stream(e.mixes, self.seed, step * mixed, mixed)]
 
-    def __init__(self, make):
-        self.make, self.thread, self.ready = make, None, {}
+        def sample(i):
+            rng = np.random.default_rng((self.seed, step, i))
+            return training_sample(rng, chosen[i][0], size, e.taps, chosen[i][1])
 
-    def start(self, step):
-        def work():
-            self.ready[step] = self.make(step)
-        self.thread = threading.Thread(target=work, daemon=True)
-        self.thread.start()
-
-    def batch(self, step):
-        if self.thread:
-            self.thread.join()
-        batch = self.ready.pop(step, None)
-        if batch is None:  # the first one, or after a jump
-            self.ready.clear()
-            batch = self.make(step)
-        self.start(step + 1)
-        return batch
+        stacked = [torch.stack(parts) for parts in zip(*self.pool.map(sample, range(count)))]
+        pictures = stacked[0].permute(0, 3, 1, 2)  # channels last in memory already
+        return pictures, stacked[1], dict(zip(e.taps, stacked[2:]))
 
 
 def validation_picture(example, size):

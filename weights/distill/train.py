@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 from curves import draw
-from data import Examples, Prefetcher, batch_at, to_f32, validation_picture
+from data import Batches, Examples, to_f32, validation_picture
 from losses import Teaching
 from metrics import pearson
 from model import CONFIG, Student
@@ -90,6 +90,7 @@ class Run:
 
     def __init__(self, args, examples):
         self.args, self.examples, self.plan = args, examples, parse_plan(args.plan)
+        self.batches = Batches(examples, args.seed, args.least, args.mix_share)
         self.total = sum(steps for _, _, steps in self.plan)
         torch.manual_seed(args.seed)
         config = {**CONFIG, **args.config}
@@ -97,7 +98,7 @@ class Run:
         self.model.set_skip(args.skip)
         if args.init:
             size, count, _, _ = phase_at(self.plan, 0)
-            load_exported(self.model, args.init, batch_at(examples, args.seed, 0, size, count)[0])
+            load_exported(self.model, args.init, self.batches.at(0, size, count)[0])
         self.teaching = Teaching(config, examples.tap_statistics())
         self.average = Average(self.model, args.ema)
         both = torch.nn.ModuleDict({"student": self.model, "teaching": self.teaching})
@@ -135,11 +136,6 @@ class Run:
                 group["lr"] = rate * factor
         return self.args.lr * factor
 
-    def make_batch(self, step):
-        size, count, _, _ = phase_at(self.plan, step)
-        return batch_at(self.examples, self.args.seed, step, size, count, self.args.least,
-                        self.args.mix_share)
-
     def train_step(self, batch):
         pictures, depth, features = batch
         torch.manual_seed(self.args.seed * 1000003 + self.step)  # branches left out: by step alone
@@ -169,12 +165,12 @@ def keep_rows_before(path, step):
 
 def loop(run):
     args, log = run.args, run.args.out / "curves.csv"
-    rows, terms, prefetch = keep_rows_before(log, run.step), [], Prefetcher(run.make_batch)
+    rows, terms = keep_rows_before(log, run.step), []
     mark, mark_seconds, pictures = time.monotonic(), run.seconds, 0
     while run.step < run.total:
         size, count, seen, first = phase_at(run.plan, run.step)
         rate = run.set_rates()
-        terms.append(run.train_step(prefetch.batch(run.step)))
+        terms.append(run.train_step(run.batches.at(run.step, size, count)))
         pictures += count
         last = run.step == run.total
         if run.step % args.log and not last:
