@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * NPZ: a zip of NPY files. Sizes and places are the central directory's, which numpy fills in whole;
  * what a local header says of them is not looked at. */
+#include "base/checksum.h"
 #include "depth/depth.h"
 
 #include <stdlib.h>
@@ -162,15 +163,10 @@ static int inflate_all(const unsigned char *data, uint64_t stored, unsigned char
     return status == Z_STREAM_END ? Z_OK : status;
 }
 
-static uint32_t checksum(const unsigned char *bytes, uint64_t size)
-{
-    return (uint32_t)crc32_z(crc32_z(0, NULL, 0), bytes, (z_size_t)size);
-}
-
 static fathom_status decode_member(const struct zip *zip, const struct member *m,
                                    const unsigned char *array, fathom_map *map)
 {
-    if (checksum(array, m->size) != m->crc)
+    if (fm_crc32(array, m->size) != m->crc)
         return fm_fail(zip->err, FATHOM_E_CHECKSUM, "%s: damaged NPZ: the checksum of \"%s\" differs",
                        zip->name, m->label);
     if (m->size < 6 || memcmp(array, "\x93NUMPY", 6) != 0)

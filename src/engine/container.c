@@ -3,8 +3,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
+#include "base/checksum.h"
 #include "ops/context.h"
 
 static const unsigned char MAGIC[8] = {0x89, 'F', 'T', 'H', 'M', '\r', '\n', 0x1a};
@@ -20,11 +20,6 @@ static uint32_t u32(const unsigned char *p)
 }
 
 static uint64_t u64(const unsigned char *p) { return u32(p) | (uint64_t)u32(p + 4) << 32; }
-
-static uint32_t crc(const unsigned char *p, size_t n)
-{
-    return (uint32_t)crc32_z(crc32_z(0, NULL, 0), p, n);
-}
 
 static int inside(uint64_t offset, uint64_t bytes, uint64_t size)
 {
@@ -56,10 +51,10 @@ static fathom_status read_header(const struct fm_mapfile *file, const char *name
     if (u32(p + 12) != BYTE_ORDER_MARK)
         return fm_fail(err, FATHOM_E_FORMAT, "%s: byte order mark %08x, expected %08x", name,
                        u32(p + 12), BYTE_ORDER_MARK);
-    if (u32(p + 124) != crc(p, 124))
+    if (u32(p + 124) != fm_crc32(p, 124))
         return fm_fail(err, FATHOM_E_CHECKSUM,
                        "%s: damaged: the header's checksum is %08x, stored is %08x; copy or convert "
-                       "it again", name, crc(p, 124), u32(p + 124));
+                       "it again", name, fm_crc32(p, 124), u32(p + 124));
     if (u64(p + 16) != file->size)
         return fm_fail(err, FATHOM_E_FORMAT,
                        "%s: %zu bytes, its header says %llu: the copy is incomplete", name,
@@ -73,8 +68,8 @@ static fathom_status read_header(const struct fm_mapfile *file, const char *name
         !inside(h->directory_offset, h->tensors * ENTRY, file->size) ||
         !inside(h->data_offset, h->data_bytes, file->size))
         return fm_fail(err, FATHOM_E_FORMAT, "%s: the header points outside the file", name);
-    if (u32(p + 72) != crc(p + h->config_offset, h->config_bytes) ||
-        u32(p + 76) != crc(p + h->directory_offset, h->tensors * ENTRY))
+    if (u32(p + 72) != fm_crc32(p + h->config_offset, h->config_bytes) ||
+        u32(p + 76) != fm_crc32(p + h->directory_offset, h->tensors * ENTRY))
         return fm_fail(err, FATHOM_E_CHECKSUM,
                        "%s: damaged: the checksum of its config or directory is wrong; copy or "
                        "convert it again", name);
@@ -203,7 +198,7 @@ static void verify_task(void *arg, size_t i, int worker)
     (void)worker;
     struct verify *v = arg;
     const struct fm_entry *e = &v->c->entries[i];
-    if (crc(e->data, (size_t)e->bytes) == e->crc32) return;
+    if (fm_crc32(e->data, (size_t)e->bytes) == e->crc32) return;
     size_t seen = __atomic_load_n(&v->bad, __ATOMIC_RELAXED);
     while (i < seen && !__atomic_compare_exchange_n(&v->bad, &seen, i, 0, __ATOMIC_RELAXED,
                                                     __ATOMIC_RELAXED)) {}

@@ -175,3 +175,19 @@ Test(png16, levels)
     fathom_map_free(&map);
     leave_folder(1);
 }
+
+/* Up to 64 MB of rows are compressed at once (where the build has libdeflate), more of them one by one. */
+Test(png16, on_both_sides_of_what_is_compressed_at_once)
+{
+    enter_folder();
+    for (int height = 1118; height <= 1119; height++) { /* 30000 x 2 + 1 bytes each: 2^26 lie between */
+        fathom_map map = make_map(30000, height, FATHOM_KIND_RELATIVE_INVERSE, 0, 4);
+        fathom_encoding e;
+        fathom_map back = through_png(&map, &e);
+        for (size_t i = 0; i < 30000 * (size_t)height; i += 997)
+            cr_assert(fabsf(back.values[i] - map.values[i]) <= 4.0f / 65534 / 2 * 1.01f, "%zu", i);
+        fathom_map_free(&map);
+        fathom_map_free(&back);
+    }
+    leave_folder(1);
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT
+ * libdeflate's carry-less multiplications where the build has them, else zlib's tables: the same sum at
+ * a tenth of the speed. */
+#include "base/checksum.h"
+
+#ifdef FM_HAVE_LIBDEFLATE
+#include <libdeflate.h>
+
+uint32_t fm_crc32(const void *bytes, size_t n) { return libdeflate_crc32(0, bytes, n); }
+#else
+#include <zlib.h>
+
+uint32_t fm_crc32(const void *bytes, size_t n)
+{
+    return (uint32_t)crc32_z(crc32_z(0, NULL, 0), bytes, n);
+}
+#endif
