@@ -104,6 +104,21 @@ class Workshop(unittest.TestCase):
         self.train(self.folder / "other", "--seed", 1)
         self.assertNotEqual(curve(self.folder / "other"), curve(self.whole))
 
+    def test_longer_pictures_have_their_map_and_features(self):
+        code = (f"import sys; sys.path.insert(0, {str(DISTILL)!r}); import data; from pathlib import Path; "
+                f"batches = data.Batches(data.Examples(Path({str(self.cache)!r})), 0, wide=1)\n"
+                "for step in range(8):\n"
+                "    picture, depth, taps = batches.at(step, 96, 8)\n"
+                "    print(*picture.shape, *depth.shape[1:], *taps['tap.1'].shape[1:3])")
+        done = subprocess.run([PYTHON, "-c", code], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        rows = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
+        lying, standing = (6, 3, 96, 128, 48, 64, 6, 8), (6, 3, 128, 96, 64, 48, 8, 6)
+        self.assertTrue({lying, standing} <= set(rows), rows)
+        out = self.folder / "wide"
+        self.train(out, "--wide", 1)
+        self.assertTrue(all(0 < float(row["loss"]) < 100 for row in curve(out)))
+
     def test_goes_on_after_a_kill_as_if_nothing_had_happened(self):
         out = self.folder / "killed"
         self.train(out, "--stop", 3)  # checkpoint of step 2, log of step 3

@@ -92,23 +92,36 @@ def area_matrix(start, end, n_in, n_out):
     return (cover / cover.sum(1, keepdims=True)).astype(np.float32)
 
 
-def resample(values, box, n):
-    """The part `box` (x0, y0, x1, y1, fractions of the whole) of bf16 [h, w] or [h, w, C] as n x n."""
+def resample(values, box, size):
+    """The part `box` (x0, y0, x1, y1, fractions of the whole) of bf16 [h, w] or [h, w, C] in `size`
+    (height, width)."""
     h, w = values.shape[:2]
     ys = np.s_[int(box[1] * h):int(np.ceil(box[3] * h)) + 1]
     xs = np.s_[int(box[0] * w):int(np.ceil(box[2] * w)) + 1]
     part = to_f32(values[ys, xs])
-    rows = area_matrix(box[1] * h - ys.start, box[3] * h - ys.start, part.shape[0], n)
-    columns = area_matrix(box[0] * w - xs.start, box[2] * w - xs.start, part.shape[1], n)
-    flat = (rows @ part.reshape(part.shape[0], -1)).reshape((n,) + part.shape[1:])
+    rows = area_matrix(box[1] * h - ys.start, box[3] * h - ys.start, part.shape[0], size[0])
+    columns = area_matrix(box[0] * w - xs.start, box[2] * w - xs.start, part.shape[1], size[1])
+    flat = (rows @ part.reshape(part.shape[0], -1)).reshape((size[0],) + part.shape[1:])
     return columns @ flat if part.ndim == 3 else flat @ columns.T
 
 
+def shape_at(seed, step, size, wide):
+    """(height, width) of the pictures of a step, the shorter side `size`: with probability `wide` longer
+    than square, up to 5:3 in whole 32s, two times out of three lying."""
+    rng = np.random.default_rng((seed, step, 11))
+    if rng.random() >= wide:
+        return size, size
+    longer = size + 32 * int(rng.integers(1, max(1, size * 2 // 96) + 1))
+    return (size, longer) if rng.random() < 2 / 3 else (longer, size)
+
+
 def random_box(rng, aspect, least):
-    """A crop as fractions: `least` to all of the area, its shape between square and the picture's."""
+    """A crop as fractions: `least` to all of the area. aspect: width/height of the picture, of that of
+    the crop as it will be shown."""
     area = rng.uniform(least, 1.0) if rng.random() < 0.75 else 1.0
-    # squeeze 0: square in pixels; squeeze 1: the picture's own aspect, squeezed to a square
+    # squeeze 0: pixels stay square; squeeze 1: the picture's own aspect, squeezed to the wanted one
     squeeze = rng.uniform(0.0, 1.0) if area < 1.0 else rng.uniform(0.4, 1.0)
+    squeeze *= min(1.0, 0.7 / max(1e-6, abs(np.log(aspect))))  # to two times at most
     ratio = aspect ** (squeeze - 1)  # width/height in fractions of the picture
     ratio *= np.exp(rng.uniform(-0.2, 0.2))
     width, height = min(1.0, (area * ratio) ** 0.5), min(1.0, (area / ratio) ** 0.5)
@@ -141,16 +154,16 @@ def tint(rng, picture):
     return picture
 
 
-def training_sample(rng, example, size, taps, least):
-    """picture [3, S, S], map [S/2, S/2], features [S/16, S/16, D] for each tap"""
+def training_sample(rng, example, shape, taps, least):
+    """picture [H, W, 3], map [H/2, W/2], features [H/16, W/16, D] for each tap"""
     rgb = example["rgb"]
     height, width = rgb.shape[:2]
-    box = random_box(rng, width / height, least)
+    box = random_box(rng, width / height * shape[0] / shape[1], least)
     pixels = (box[0] * width, box[1] * height, box[2] * width, box[3] * height)
-    picture = Image.fromarray(rgb).resize((size, size), Image.Resampling.BILINEAR, box=pixels)
+    picture = Image.fromarray(rgb).resize(shape[::-1], Image.Resampling.BILINEAR, box=pixels)
     picture = tint(rng, np.asarray(jitter(rng, picture), dtype=np.float32) / 255)
-    arrays = [(picture - MEAN) / STD, resample(example["depth"], box, size // 2)]
-    arrays += [resample(example[tap], box, size // 16) for tap in taps]
+    arrays = [(picture - MEAN) / STD, resample(example["depth"], box, [n // 2 for n in shape])]
+    arrays += [resample(example[tap], box, [n // 16 for n in shape]) for tap in taps]
     if rng.random() < 0.5:
         arrays = [a[:, ::-1] for a in arrays]
     return [torch.from_numpy(np.ascontiguousarray(a)) for a in arrays]
@@ -168,25 +181,30 @@ class Batches:
     """Batches of examples, each made by all threads before its step: a thread that made the next one
     during a step would take a core from PyTorch's, which wait for each other (half the rate)."""
 
-    def __init__(self, examples, seed, least=0.3, mix_share=0.5):
+    def __init__(self, examples, seed, least=0.3, mix_share=0.5, wide=0.0):
         self.examples, self.seed, self.least, self.mix_share = examples, seed, least, mix_share
+        self.wide = wide
         self.pool = ThreadPoolExecutor(torch.get_num_threads())
 
     def at(self, step, size, count):
-        """The batch of a step: pictures [B, 3, S, S] channels last, maps, features by tap."""
+        """The batch of a step: pictures [B, 3, H, W] channels last, maps, features by tap. B is `count`
+        of square ones; fewer longer ones have as many pixels."""
+        shape = shape_at(self.seed, step, size, self.wide)
+        share = size * size / (shape[0] * shape[1])
         e = self.examples
         mixed = round(count * self.mix_share) if e.mixes else 0
         plain = count - mixed
-        chosen = [(x, self.least) for x in stream(e.train, self.seed, step * plain, plain)]
+        chosen = [(x, self.least) for x in
+                  stream(e.train, self.seed, step * plain, max(1, round(plain * share)))]
         if mixed:
-            chosen += [(x, max(self.least, 0.5))
-                       for x in stream(e.mixes, self.seed, step * mixed, mixed)]
+            chosen += [(x, max(self.least, 0.5)) for x in
+                       stream(e.mixes, self.seed, step * mixed, max(1, round(mixed * share)))]
 
         def sample(i):
             rng = np.random.default_rng((self.seed, step, i))
-            return training_sample(rng, chosen[i][0], size, e.taps, chosen[i][1])
+            return training_sample(rng, chosen[i][0], shape, e.taps, chosen[i][1])
 
-        stacked = [torch.stack(parts) for parts in zip(*self.pool.map(sample, range(count)))]
+        stacked = [torch.stack(parts) for parts in zip(*self.pool.map(sample, range(len(chosen))))]
         pictures = stacked[0].permute(0, 3, 1, 2)  # channels last in memory already
         return pictures, stacked[1], dict(zip(e.taps, stacked[2:]))
 

@@ -4,7 +4,8 @@
 
     train.py --cache CACHE --out RUN [--plan 128x64x3000,192x40x1500,256x24x800] [--seed 0]
 
-The plan is a list of SIZExBATCHxSTEPS: small pictures first, the native size at the end. RUN gets
+The plan is a list of SIZExBATCHxSTEPS: small pictures first, the native size at the end. A longer picture
+(--wide) counts as its pixels do, here and in curves.csv. RUN gets
   checkpoint.pt   all state, every --save steps; the same command goes on from it after a kill
   student.pt      the averaged weights (EMA) alone, for evaluate.py and export.py
   curves.csv      loss terms and validation r by step; curves.png the same as a picture
@@ -90,7 +91,7 @@ class Run:
 
     def __init__(self, args, examples):
         self.args, self.examples, self.plan = args, examples, parse_plan(args.plan)
-        self.batches = Batches(examples, args.seed, args.least, args.mix_share)
+        self.batches = Batches(examples, args.seed, args.least, args.mix_share, args.wide)
         self.total = sum(steps for _, _, steps in self.plan)
         torch.manual_seed(args.seed)
         config = {**CONFIG, **args.config}
@@ -217,6 +218,8 @@ def parse(argv):
     parser.add_argument("--decay", type=float, default=0.4, help="share of the steps")
     parser.add_argument("--ema", type=float, default=0.998)
     parser.add_argument("--least", type=float, default=0.3, help="smallest crop, of the area")
+    parser.add_argument("--wide", type=float, default=0, help="this share of the batches is not square,"
+                        " the shorter side that of the plan")
     parser.add_argument("--skip", type=float, default=0, help="leave out residual branches this often")
     parser.add_argument("--log", type=int, default=50, help="steps between lines of the log")
     parser.add_argument("--validate", type=int, default=250, help="steps between validations")
