@@ -23,7 +23,7 @@ SEEDS = int(os.environ.get("FATHOM_FRAMES_SEEDS", "1"))
 
 # points: the most AbsRel that one scale and shift may have, and the result, means over frames
 SMALL = {50: (0.070, 0.067), 200: (0.069, 0.048), 1000: (0.068, 0.035)}
-TINY = {200: (0.175, 0.060), 1000: (0.170, 0.040)}  # 50 points do not always determine its scale
+TINY = {200: (0.150, 0.055), 1000: (0.147, 0.034)}  # 50 points do not always determine its scale
 
 
 def kinect(name):
