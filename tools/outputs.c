@@ -298,7 +298,9 @@ bool outputs_are_same(const char *a, const char *b)
 int outputs_create_directory(const struct outputs *outputs)
 {
     if (!outputs->directory || is_directory(outputs->directory)) return EXIT_FINE;
-    char *path = join(NULL, outputs->directory, strlen(outputs->directory), "", "");
+    size_t length = strlen(outputs->directory); /* each folder is made once: "new/" is "new" */
+    while (length > 1 && outputs->directory[length - 1] == '/') length--;
+    char *path = join(NULL, outputs->directory, length, "", "");
     if (!path) return complain_memory();
     int code = EXIT_FINE;
     for (char *slash = path; slash && code == EXIT_FINE;) {

@@ -54,9 +54,9 @@ fathom_map make_map(int width, int height, fathom_kind kind, float low, float hi
     fathom_map map = {.width = width, .height = height, .kind = kind, .net_width = 98,
                       .net_height = 70, .model = "tiny"};
     memset(map.checkpoint_sha256, 'a', 64);
-    int n = width * height;
-    map.values = malloc((size_t)n * sizeof *map.values);
-    for (int i = 0; i < n; i++) {
+    const size_t n = (size_t)width * (size_t)height;
+    map.values = malloc(n * sizeof *map.values);
+    for (size_t i = 0; i < n; i++) {
         float t = (float)((i * 7919 + 3) % n) / (float)(n > 1 ? n - 1 : 1);
         map.values[i] = (float)(low + ((double)high - low) * t * t);
     }
