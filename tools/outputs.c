@@ -298,20 +298,21 @@ bool outputs_are_same(const char *a, const char *b)
 int outputs_create_directory(const struct outputs *outputs)
 {
     if (!outputs->directory || is_directory(outputs->directory)) return EXIT_FINE;
-    size_t length = strlen(outputs->directory); /* each folder is made once: "new/" is "new" */
-    while (length > 1 && outputs->directory[length - 1] == '/') length--;
-    char *path = join(NULL, outputs->directory, length, "", "");
+    char *path = join(NULL, outputs->directory, strlen(outputs->directory), "", "");
     if (!path) return complain_memory();
     int code = EXIT_FINE;
-    for (char *slash = path; slash && code == EXIT_FINE;) {
-        slash = strchr(slash + 1, '/');
-        if (slash) *slash = 0;
+    for (char *end = path; code == EXIT_FINE;) { /* of one part after the other, each made once */
+        end += strspn(end, "/");
+        if (!*end) break;
+        end += strcspn(end, "/");
+        const char next = *end;
+        *end = 0;
         if (mkdir(path, 0777) != 0 && !(errno == EEXIST && is_directory(path))) {
             complain("output directory \"%s\" could not be created: %s", path,
                      errno == EEXIST ? "a file of that name exists" : strerror(errno));
             code = EXIT_FILE;
         }
-        if (slash) *slash = '/';
+        *end = next;
     }
     free(path);
     return code;

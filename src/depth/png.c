@@ -117,6 +117,8 @@ static size_t deflate_rows(struct encoder *e, size_t size)
     e->packed = malloc(most);
     const size_t packed = e->packed ? libdeflate_zlib_compress(c, e->rows, size, e->packed, most) : 0;
     libdeflate_free_compressor(c);
+    free(e->rows); /* not beside the file in `out` too: the batch counts on 10 bytes a pixel */
+    e->rows = NULL;
     return packed;
 }
 

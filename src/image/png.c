@@ -3,7 +3,8 @@
 #include "image/decode.h"
 
 #include <string.h>
-#include <zlib.h>
+
+#include "base/checksum.h"
 
 static uint32_t read_be32(const uint8_t *p)
 {
@@ -19,7 +20,7 @@ fathom_status fm_check_png(const struct fm_source *source, fathom_error *err)
         if (length > source->size - at - 12) break;
         /* lower-case types are optional data, which broken writers exist for */
         if (chunk[4] <= 'Z' &&
-            crc32(0, chunk + 4, (uInt)length + 4) != read_be32(chunk + 8 + length))
+            fm_crc32(chunk + 4, length + 4) != read_be32(chunk + 8 + length))
             return fm_fail(err, FATHOM_E_IMAGE,
                            "%s: damaged PNG: the chunk at byte %zu differs from its checksum",
                            source->name, at);

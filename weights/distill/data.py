@@ -193,12 +193,13 @@ class Batches:
         share = size * size / (shape[0] * shape[1])
         e = self.examples
         mixed = round(count * self.mix_share) if e.mixes else 0
-        plain = count - mixed
-        chosen = [(x, self.least) for x in
-                  stream(e.train, self.seed, step * plain, max(1, round(plain * share)))]
-        if mixed:
-            chosen += [(x, max(self.least, 0.5)) for x in
-                       stream(e.mixes, self.seed, step * mixed, max(1, round(mixed * share)))]
+
+        def draw(pool, n, least):
+            taken = min(n, max(1, round(n * share)))
+            return [(x, least) for x in stream(pool, self.seed, step * n, taken)]
+
+        chosen = draw(e.train, count - mixed, self.least)
+        chosen += draw(e.mixes, mixed, max(self.least, 0.5))
 
         def sample(i):
             rng = np.random.default_rng((self.seed, step, i))
