@@ -282,8 +282,9 @@ typedef struct fathom_session_info {
     int threads;
     const char *cpu;           /* "scalar", "avx2", "avx512", "avx512bf16", "avx512amx" */
     fathom_precision precision; /* in use: F32 where the CPU lacks what was asked for */
-    size_t planned_bytes;      /* the session's one allocation: all the memory that runs use */
-    size_t used_bytes;         /* high-water mark of the runs so far; equals planned after one */
+    size_t planned_bytes;      /* all the memory of the session, which is what its runs use */
+    size_t used_bytes;         /* high-water mark of the runs so far; equals planned after one, unless
+                                * fathom_session_reshape made the session smaller */
 } fathom_session_info;
 
 /* The threads of a session whose options do not say: the cores that this process may use. */
@@ -295,6 +296,13 @@ FATHOM_API fathom_status fathom_session_create(fathom_session **session, const f
                                                int width, int height,
                                                const fathom_session_options *opt,
                                                fathom_error *err);
+
+/* Plans the session anew for pictures of another size, with the options that it was made with. Memory that
+ * is large enough is used on, packed weights too, so that going between sizes costs next to nothing; else it
+ * is given back before more is taken. What the last run left (map's size, trust, profile) is forgotten. No other
+ * thread may use the session meanwhile, not even to cancel it. On failure the session is destroyed and *session NULL. */
+FATHOM_API fathom_status fathom_session_reshape(fathom_session **session, int width, int height,
+                                                fathom_error *err);
 
 /* The planned_bytes that such a session would have, without making one. */
 FATHOM_API fathom_status fathom_session_plan_bytes(const fathom_model *model, int width, int height,

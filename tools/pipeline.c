@@ -143,21 +143,20 @@ static bool has_size(const void *item, const void *arg)
     return picture->net_width == w->net_width && picture->net_height == w->net_height;
 }
 
-/* The session at hand, or another in its place: never both, a session can be most of the memory. */
+/* The worker's session, made or shaped for this picture. */
 static fathom_status plan(struct worker *w, struct picture *picture)
 {
     const struct pipeline *p = w->pipeline;
     fathom_session_info info;
-    if (!w->session || !has_size(picture, w)) {
-        fathom_session_options how = options_of_session(p->opt);
-        how.threads = p->jobs->threads;
-        fathom_session_destroy(&w->session);
-        fathom_status status =
-            fathom_session_create(&w->session, p->model, picture->width, picture->height, &how, &picture->err);
-        if (status != FATHOM_OK) return status;
-        w->net_width = picture->net_width;
-        w->net_height = picture->net_height;
-    }
+    fathom_session_options how = options_of_session(p->opt);
+    how.threads = p->jobs->threads;
+    const fathom_status status =
+        w->session ? fathom_session_reshape(&w->session, picture->width, picture->height, &picture->err)
+                   : fathom_session_create(&w->session, p->model, picture->width, picture->height, &how,
+                                           &picture->err);
+    if (status != FATHOM_OK) return status;
+    w->net_width = picture->net_width;
+    w->net_height = picture->net_height;
     fathom_session_get_info(w->session, &info);
     picture->precision = precision_name(info.precision);
     return FATHOM_OK;

@@ -3,6 +3,7 @@
  * may cut regions out with black. */
 #include "depth/depth.h"
 
+#include <float.h>
 #include <math.h>
 
 enum { FIRST_CODE = 1, LAST_CODE = 65535 };
@@ -45,16 +46,36 @@ static void confidence_codes(fathom_encoding *e)
     e->offset = -e->scale * FIRST_CODE;
 }
 
+/* Of the finite values; low > high: there are none. In lanes, as one chain of comparisons takes five times
+ * as long. */
+static void finite_range(const float *values, size_t n, float *low, float *high)
+{
+    enum { LANES = 16 };
+    float lows[LANES], highs[LANES];
+    for (int k = 0; k < LANES; k++) {
+        lows[k] = INFINITY;
+        highs[k] = -INFINITY;
+    }
+    for (size_t i = 0; i < n; i += LANES) {
+        const int lanes = n - i < LANES ? (int)(n - i) : LANES;
+        for (int k = 0; k < lanes; k++) { /* comparisons with NaN are false */
+            const float v = values[i + (size_t)k];
+            lows[k] = v < lows[k] && v >= -FLT_MAX ? v : lows[k];
+            highs[k] = v > highs[k] && v <= FLT_MAX ? v : highs[k];
+        }
+    }
+    *low = lows[0];
+    *high = highs[0];
+    for (int k = 1; k < LANES; k++) {
+        *low = lows[k] < *low ? lows[k] : *low;
+        *high = highs[k] > *high ? highs[k] : *high;
+    }
+}
+
 void fm_choose_codes(const fathom_map *map, fathom_encoding *encoding)
 {
-    size_t n = (size_t)map->width * (size_t)map->height;
-    float low = INFINITY, high = -INFINITY;
-    for (size_t i = 0; i < n; i++) {
-        const float value = map->values[i];
-        if (!isfinite(value)) continue;
-        low = value < low ? value : low;
-        high = value > high ? value : high;
-    }
+    float low, high;
+    finite_range(map->values, (size_t)map->width * (size_t)map->height, &low, &high);
     if (low > high) low = high = 0; /* no value at all */
     if (map->kind == FATHOM_KIND_DISPARITY)
         disparity_codes(encoding, (double)high);
@@ -67,12 +88,15 @@ void fm_choose_codes(const fathom_map *map, fathom_encoding *encoding)
     encoding->first_code = FIRST_CODE;
 }
 
-uint16_t fm_code_of(const fathom_encoding *e, float value)
+void fm_codes_of(const fathom_encoding *e, const float *values, int n, uint16_t *codes)
 {
-    double code = ((double)value - e->offset) / e->scale;
-    if (!isfinite(code)) return 0; /* no value, or infinitely far */
-    code = code < FIRST_CODE ? FIRST_CODE : code > LAST_CODE ? LAST_CODE : code;
-    return (uint16_t)((code + 0x1.8p52) - 0x1.8p52); /* rint() without a call: doubles of 2^52 are whole */
+    const double offset = e->offset, scale = e->scale;
+    for (int i = 0; i < n; i++) {
+        const double code = ((double)values[i] - offset) / scale;
+        const double low = code > FIRST_CODE ? code : FIRST_CODE, held = low < LAST_CODE ? low : LAST_CODE;
+        const double whole = (held + 0x1.8p52) - 0x1.8p52; /* rint() without a call: doubles of 2^52 are whole */
+        codes[i] = (uint16_t)(isfinite(code) ? whole : 0); /* 0: no value, or infinitely far */
+    }
 }
 
 fathom_status fm_value_of(const fathom_encoding *e, int code, const char *name, float *value,

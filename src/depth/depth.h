@@ -113,7 +113,7 @@ int fm_parse_number(const char *text, double *v);
 /* Sets scale, offset and first_code so that the map's values fit. */
 void fm_choose_codes(const fathom_map *map, fathom_encoding *encoding);
 
-uint16_t fm_code_of(const fathom_encoding *encoding, float value);
+void fm_codes_of(const fathom_encoding *encoding, const float *values, int n, uint16_t *codes);
 
 /* NaN for codes below first_code. Fails where the result is no finite float. */
 fathom_status fm_value_of(const fathom_encoding *encoding, int code, const char *name, float *value,

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,8 +56,11 @@ static fathom_status check_map(const fathom_map *map, fathom_format format, fath
                        "TIFF must: set its kind, or write .pfm or .npy");
     /* Masked edges and sky, and what a stereo pair does not show, are NaN; sky may be infinitely far. */
     const int sky = map->kind == FATHOM_KIND_METRIC;
-    size_t n = (size_t)map->width * (size_t)map->height;
-    for (size_t i = 0; i < n; i++)
+    const size_t n = (size_t)map->width * (size_t)map->height;
+    int bad = 0;
+    for (size_t i = 0; i < n; i++) /* all of them, as a loop that may end early does not become vectors */
+        bad |= ((map->values[i] > FLT_MAX) & !sky) | (map->values[i] < -FLT_MAX);
+    for (size_t i = 0; i < n && bad; i++)
         if (isinf(map->values[i]) && !(sky && map->values[i] > 0))
             return fm_fail(err, FATHOM_E_NUMERIC,
                            "the map holds %g at column %zu, row %zu, where a finite value was "

@@ -2,6 +2,8 @@
  * 16-bit grey PNG whose text chunks say what the codes mean. */
 #include "depth/depth.h"
 
+enum { BLOCK = 256 };
+
 struct coded {
     const fathom_map *map;
     const fathom_encoding *encoding;
@@ -11,10 +13,14 @@ static void fill_row(const void *user, int y, unsigned char *row)
 {
     const struct coded *c = user;
     const float *values = c->map->values + (size_t)y * (size_t)c->map->width;
-    for (int x = 0; x < c->map->width; x++) {
-        const uint16_t code = fm_code_of(c->encoding, values[x]);
-        *row++ = (unsigned char)(code >> 8);
-        *row++ = (unsigned char)(code & 255);
+    uint16_t code[BLOCK];
+    for (int x = 0; x < c->map->width; x += BLOCK) {
+        const int n = c->map->width - x < BLOCK ? c->map->width - x : BLOCK;
+        fm_codes_of(c->encoding, values + x, n, code);
+        for (int i = 0; i < n; i++) {
+            *row++ = (unsigned char)(code[i] >> 8);
+            *row++ = (unsigned char)(code[i] & 255);
+        }
     }
 }
 

@@ -134,7 +134,7 @@ static int write_rows(TIFF *file, const fathom_map *map, const fathom_encoding *
     for (int y = 0; y < map->height; y++) {
         const float *values = map->values + (size_t)y * (size_t)map->width;
         if (encoding->first_code > 0)
-            for (int x = 0; x < map->width; x++) ((uint16_t *)row)[x] = fm_code_of(encoding, values[x]);
+            fm_codes_of(encoding, values, map->width, row);
         else /* a copy: libtiff may turn the bytes of what it writes */
             memcpy(row, values, (size_t)map->width * sizeof *values);
         if (TIFFWriteScanline(file, row, (uint32_t)y, 0) != 1) return 0;

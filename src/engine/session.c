@@ -99,7 +99,7 @@ static size_t packs_table_bytes(const struct fathom_session *s)
     return s->packs.capacity * sizeof *s->packs.table;
 }
 
-/* The dry run: s->planned. */
+/* The dry run: s->planned, and in s->packs what a run packs. */
 static fathom_status plan(struct fathom_session *s, fathom_error *err)
 {
     s->context.arena = &s->arena;
@@ -116,7 +116,6 @@ static fathom_status plan(struct fathom_session *s, fathom_error *err)
         FM_TRY(count(s, err));
         s->profile.count = 0;
     }
-    s->packs.count = 0;
     if (s->arena.overflow || s->packs.arena.overflow)
         return fm_fail(err, FATHOM_E_TOO_LARGE, "a network input of %dx%d needs more memory than "
                        "can be addressed; use a smaller size", s->net.width, s->net.height);
@@ -125,13 +124,33 @@ static fathom_status plan(struct fathom_session *s, fathom_error *err)
     return FATHOM_OK;
 }
 
+/* Packs as planned, in memory of their own. */
+static fathom_status start_packs(struct fathom_session *s, fathom_error *err)
+{
+    const size_t bytes = s->packs.arena.high_water;
+    s->packs.count = 0;
+    return fm_arena_init(&s->packs.arena, bytes, err);
+}
+
+/* For a new session, or for one of another size: then its memory serves on where it is large enough, and
+ * its packed weights where a run takes no others. What does not is freed first: never both. */
 static fathom_status plan_and_allocate(struct fathom_session *s, fathom_error *err)
 {
-    FM_TRY(plan(s, err));
-    const size_t run = s->arena.high_water, packs = s->packs.arena.high_water;
-    s->packs.arena = (struct fm_arena){0};
-    FM_TRY(fm_arena_init(&s->arena, run, err));
-    FM_TRY(fm_arena_init(&s->packs.arena, packs, err));
+    struct fm_arena arena = s->arena;
+    struct fm_packs packs = s->packs;
+    fathom_status status = plan(s, err);
+    const size_t run = s->arena.high_water;
+    const bool room = status == FATHOM_OK && arena.capacity >= run;
+    const bool packed = status == FATHOM_OK && fm_packs_cover(&packs, &s->packs);
+    s->arena = (struct fm_arena){.base = arena.base, .capacity = arena.capacity};
+    if (!room) fm_arena_destroy(&s->arena);
+    free(packed ? s->packs.table : packs.table);
+    if (packed) s->packs = packs;
+    else fm_arena_destroy(&packs.arena);
+    if (!room && status == FATHOM_OK) status = fm_arena_init(&s->arena, run, err);
+    if (!packed && status == FATHOM_OK) status = start_packs(s, err);
+    FM_TRY(status);
+    s->planned = s->arena.capacity + s->packs.arena.capacity + packs_table_bytes(s);
     return lay_out(s, err);
 }
 
@@ -223,6 +242,24 @@ fathom_status fathom_session_create(fathom_session **session, const fathom_model
     s->context.cancel = &s->cancel;
     if (status) fathom_session_destroy(&s);
     *session = s;
+    return status;
+}
+
+fathom_status fathom_session_reshape(fathom_session **session, int width, int height, fathom_error *err)
+{
+    struct fathom_session *s = session ? *session : NULL;
+    if (!s) return fm_fail(err, FATHOM_E_ARGUMENT, "fathom_session_reshape: NULL argument");
+    struct fm_net net = {0};
+    fathom_status status =
+        fathom_model_network_size(s->model, width, height, s->size, &net.width, &net.height, err);
+    if (!status && net.width == s->net.width && net.height == s->net.height) return FATHOM_OK;
+    s->net = net;
+    s->profile = (struct fm_profile){0};
+    s->trust = (fathom_trust){0};
+    s->map_width = s->map_height = 0;
+    if (!status && s->how.confidence) status = settle_half(s, err);
+    if (!status) status = plan_and_allocate(s, err);
+    if (status) fathom_session_destroy(session);
     return status;
 }
 

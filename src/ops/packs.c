@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "ops/packs.h"
 
-static struct fm_pack *find(struct fm_packs *packs, const void *data, size_t bytes)
+static struct fm_pack *find(const struct fm_packs *packs, const void *data, size_t bytes)
 {
     for (size_t i = 0; i < packs->count; i++)
         if (packs->table[i].data == data && packs->table[i].bytes == bytes) return &packs->table[i];
@@ -37,4 +37,12 @@ void fm_pack_done(struct fm_context *context, const struct fm_weights *w, size_t
     if (!pack) return;
     pack->ready = true;
     fm_mapfile_forget(packs->file, w->data, (size_t)w->out * (size_t)w->in * fm_dtype_size(w->type));
+}
+
+bool fm_packs_cover(const struct fm_packs *held, const struct fm_packs *needed)
+{
+    if (!held->table) return false;
+    for (size_t i = 0; i < needed->count; i++)
+        if (!find(held, needed->table[i].data, needed->table[i].bytes)) return false;
+    return true;
 }

@@ -33,4 +33,7 @@ void *fm_pack_get(struct fm_context *context, const struct fm_weights *w, size_t
 /* It has been filled (unless the run was cancelled): w's data will not be read again. */
 void fm_pack_done(struct fm_context *context, const struct fm_weights *w, size_t bytes);
 
+/* Whether `held` has all that a run packs whose dry run filled `needed`. */
+bool fm_packs_cover(const struct fm_packs *held, const struct fm_packs *needed);
+
 #endif

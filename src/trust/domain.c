@@ -3,6 +3,7 @@
 #include "trust/domain.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "trust/domain_table.h"
 
@@ -21,23 +22,30 @@ static void span(int i, int n, int *from, int *to)
     if (*to <= *from) *to = *from + 1;
 }
 
-static float mean_of(const struct fm_seen *seen, int c, int row, int column)
+/* Row y of channel c, by sums down the columns, in `column` [width of the picture]. */
+static void draw_row(const struct fm_seen *seen, int c, int y, double *restrict column, float *row)
 {
-    const float *plane = seen->input + (size_t)c * (size_t)seen->width * (size_t)seen->height;
+    const size_t width = (size_t)seen->width;
+    const float *plane = seen->input + (size_t)c * width * (size_t)seen->height;
     int y0, y1, x0, x1;
-    double sum = 0;
-    span(row, seen->height, &y0, &y1);
-    span(column, seen->width, &x0, &x1);
-    for (int y = y0; y < y1; y++)
-        for (int x = x0; x < x1; x++) sum += (double)plane[(size_t)y * (size_t)seen->width + (size_t)x];
-    return (float)(sum / ((y1 - y0) * (x1 - x0)) * seen->std[c] + seen->mean[c]);
+    span(y, seen->height, &y0, &y1);
+    memset(column, 0, width * sizeof *column);
+    for (int i = y0; i < y1; i++) {
+        const float *from = plane + (size_t)i * width;
+        for (size_t k = 0; k < width; k++) column[k] += (double)from[k];
+    }
+    for (int x = 0; x < SIDE; x++) {
+        double sum = 0;
+        span(x, seen->width, &x0, &x1);
+        for (int i = x0; i < x1; i++) sum += column[i];
+        row[x] = (float)(sum / ((y1 - y0) * (x1 - x0)) * seen->std[c] + seen->mean[c]);
+    }
 }
 
-static void draw(const struct fm_seen *seen, struct thumbnail *t)
+static void draw(const struct fm_seen *seen, double *column, struct thumbnail *t)
 {
     for (int c = 0; c < 3; c++)
-        for (int y = 0; y < SIDE; y++)
-            for (int x = 0; x < SIDE; x++) t->rgb[c][y][x] = mean_of(seen, c, y, x);
+        for (int y = 0; y < SIDE; y++) draw_row(seen, c, y, column, t->rgb[c][y]);
     for (int y = 0; y < SIDE; y++)
         for (int x = 0; x < SIDE; x++)
             t->light[y][x] = 0.299f * t->rgb[0][y][x] + 0.587f * t->rgb[1][y][x] +
@@ -62,7 +70,7 @@ struct sums {
 static void add_pixel(const struct thumbnail *t, int y, int x, struct sums *s)
 {
     const float r = t->rgb[0][y][x], g = t->rgb[1][y][x], b = t->rgb[2][y][x], light = t->light[y][x];
-    const float most = fmaxf(r, fmaxf(g, b)), least = fminf(r, fminf(g, b));
+    const float rg = r > g ? r : g, most = rg > b ? rg : b, low = r < g ? r : g, least = low < b ? low : b;
     const float detail = t->across[y][x] + t->down[y][x];
     s->light += (double)light;
     s->square += (double)light * (double)light;
@@ -127,12 +135,13 @@ double fm_outdoors(struct fm_context *context, const struct fm_seen *seen, doubl
 {
     const size_t mark = fm_arena_mark(context->arena);
     struct thumbnail *t = fm_arena_alloc(context->arena, 1, sizeof *t);
+    double *column = fm_arena_alloc(context->arena, (size_t)seen->width, sizeof *column);
     double number[NUMBERS], sum = constant;
     fm_arena_release(context->arena, mark);
     *indoors = surely_indoors;
     *outdoors = surely_outdoors;
     if (context->dry) return 0.5;
-    draw(seen, t);
+    draw(seen, column, t);
     measure(t, number);
     for (int i = 0; i < NUMBERS; i++) sum += weight[i] * number[i];
     return 1 / (1 + exp(-sum));

@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { BLOCK_ROWS = 16, STRIP = 64, PASSES = 3, BINS = 4096 };
+enum { BLOCK_ROWS = 16, LANES = 4, STRIP = 64, PASSES = 3, BINS = 4096 };
 
 struct fm_plane fm_plane_alloc(struct fm_context *context, int width, int height)
 {
@@ -22,6 +22,25 @@ struct blur {
     struct fm_plane *to;
     int radius;
 };
+
+/* LANES rows at a time, `stride` apart: one sum waits for itself at each step, several do not for each other. */
+static void blur_lanes(const float *from, size_t stride, int n, int radius, float *restrict to)
+{
+    double sum[LANES] = {0};
+    int count = 0;
+    for (int i = 0; i < radius && i < n; i++, count++)
+        for (size_t k = 0; k < LANES; k++) sum[k] += (double)from[k * stride + (size_t)i];
+    for (int i = 0; i < n; i++) {
+        const int in = i + radius, out = i - radius - 1;
+        if (in < n) count++;
+        if (out >= 0) count--;
+        for (size_t k = 0; k < LANES; k++) {
+            if (in < n) sum[k] += (double)from[k * stride + (size_t)in];
+            if (out >= 0) sum[k] -= (double)from[k * stride + (size_t)out];
+            to[k * stride + (size_t)i] = (float)(sum[k] / count);
+        }
+    }
+}
 
 static void blur_row(const float *from, int n, int radius, float *restrict to)
 {
@@ -47,9 +66,13 @@ static void blur_rows(void *arg, size_t block, int worker)
     const struct blur *b = arg;
     const size_t width = (size_t)b->from->width;
     const int first = (int)block * BLOCK_ROWS, height = b->from->height;
-    for (int y = first; y < first + BLOCK_ROWS && y < height; y++)
-        blur_row(b->from->data + (size_t)y * width, b->from->width, b->radius,
-                 b->to->data + (size_t)y * width);
+    const int end = first + BLOCK_ROWS < height ? first + BLOCK_ROWS : height;
+    const float *from = b->from->data;
+    float *to = b->to->data;
+    int y = first;
+    for (; y + LANES <= end; y += LANES)
+        blur_lanes(from + (size_t)y * width, width, b->from->width, b->radius, to + (size_t)y * width);
+    for (; y < end; y++) blur_row(from + (size_t)y * width, b->from->width, b->radius, to + (size_t)y * width);
 }
 
 static void add_row(double *restrict sum, const float *row, int n, double sign)
