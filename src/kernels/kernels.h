@@ -94,6 +94,28 @@ struct fm_gemm_tile_int8 {
     struct fm_epilogue ep;
 };
 
+/* Softmax attention of one head, for FM_ATTEND_ROWS queries of FM_ATTEND_DEPTH values and n keys:
+ *
+ *     y[m] = sum over j of softmax over j of (scale * q[m] . k[j]) * v[j]
+ *
+ * for skip <= m < FM_ATTEND_ROWS, all bf16, ldq and ldy values from row to row. keys: strips of 16 keys,
+ * [FM_ATTEND_DEPTH / 2][16] words of pairs along the depth; values: strips of 16 of the depth, [pairs][16]
+ * words of pairs of keys, with n rounded up to whole 32. Keys and values from n on, up to whole 32, are
+ * zeros. Products are summed in f32, weights are rounded to bf16 before they are multiplied with v, and y
+ * at the end. Between open_tiles and close_tiles. */
+enum { FM_ATTEND_ROWS = 32, FM_ATTEND_DEPTH = 64 };
+
+struct fm_attend {
+    const uint16_t *q;
+    ptrdiff_t ldq;
+    const uint32_t *keys, *values;
+    int n;
+    float scale;
+    int skip;
+    uint16_t *y;
+    ptrdiff_t ldy;
+};
+
 /* gemm_tile    the first of the above.
  * gemm_tile_int8 the third. The integers are the same at every level.
  * gemm_tile_bf16 the second. Sums in pairs, so it equals the first on the widened operands up to
@@ -267,6 +289,7 @@ struct fm_kernels {
     /* Set up and give back this thread's tile registers, which gemm_tile_bf16, gemm_tile_int8 and their
      * peaks use: both calls on the thread that calls those in between, not nested. NULL: there are none. */
     void (*open_tiles)(void), (*close_tiles)(void);
+    void (*attend)(const struct fm_attend *attend); /* NULL: the level has none, see above */
 #include "kernels/list.h"
 };
 #undef K

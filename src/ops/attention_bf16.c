@@ -4,6 +4,7 @@
 #include "ops/bf16.h"
 
 #include <math.h>
+#include <string.h>
 
 /* Keys that are taken at a time, whole panels and an even number, and queries. With vectors, the scores at
  * hand stay in the first cache; tiles are fast enough to wait for the first cache in any case, so there
@@ -20,6 +21,7 @@ struct attention {
     size_t keys_size, values_size; /* of one head */
     int rows, most_rows, block;    /* queries and keys at a time; most: at the end */
     int queries;                   /* of a task */
+    bool fused;                    /* k->attend does all of it, on keys and values of its own order */
     float *scores;                 /* per worker [rows][block]; then weights in bf16, 2 * block from row to row */
     float *mixed;                  /* per worker [rows][d] */
 };
@@ -29,6 +31,8 @@ static size_t values_at(const struct attention *t, int key)
 {
     return (size_t)(key / 2) * fm_packed_size(t->k, t->d, 1);
 }
+
+static int padded_keys(int n) { return (n + 31) / 32 * 32; }
 
 /* The head's K and V to the worker's panels. */
 static void pack_head(const struct attention *t, size_t head, int worker)
@@ -49,6 +53,23 @@ static void pack_head(const struct attention *t, size_t head, int worker)
             t->k->pack_pairs(values + values_at(t, key) + (size_t)j * (size_t)((keys_left + 1) / 2),
                              v + key * ld + j, ld, left < width ? left : width, keys_left, width);
         }
+}
+
+/* The same for k->attend: in strips, with zeros up to a whole 32 of keys. */
+static void pack_fused(const struct attention *t, size_t head, int worker)
+{
+    const int dim = t->heads * t->d, pairs = t->d / 2, strip = t->k->strip;
+    const int whole = (t->n + strip - 1) / strip * strip, padded = padded_keys(t->n);
+    const ptrdiff_t ld = 3 * (ptrdiff_t)dim;
+    const uint16_t *k = t->qkv + dim + head * (size_t)t->d, *v = k + dim;
+    uint32_t *keys = t->keys + (size_t)worker * t->keys_size, *values = t->values + (size_t)worker * t->values_size;
+    fm_pack_words(t->k, keys, k, ld / 2, t->n, pairs, whole);
+    memset(keys + (size_t)whole * (size_t)pairs, 0, (size_t)(padded - whole) * (size_t)pairs * sizeof *keys);
+    for (int j = 0; j < t->d; j += strip, values += padded / 2 * strip) {
+        const size_t filled = (size_t)((t->n + 1) / 2) * (size_t)strip;
+        t->k->pack_pairs(values, v + j, ld, strip, t->n, strip);
+        memset(values + filled, 0, ((size_t)(padded / 2 * strip) - filled) * sizeof *values);
+    }
 }
 
 /* scores [rows][block] = Q K^T (+ bias) for the keys from `key` to `last` - 1 */
@@ -119,12 +140,36 @@ static void attend(const struct attention *t, size_t head, int first, int rows, 
         t->k->to_bf16(t->y + (size_t)(first + m) * dim + head * (size_t)t->d, mixed + m * t->d, t->d);
 }
 
+static void attend_fused(const struct attention *t, size_t head, int first, int last, int worker)
+{
+    const size_t dim = (size_t)(t->heads * t->d), ld = 3 * dim;
+    struct fm_attend a = {
+        .ldq = (ptrdiff_t)ld, .keys = t->keys + (size_t)worker * t->keys_size,
+        .values = t->values + (size_t)worker * t->values_size, .n = t->n,
+        .scale = 1.0f / sqrtf((float)t->d), .ldy = (ptrdiff_t)dim,
+    };
+    pack_fused(t, head, worker);
+    fm_open_tiles(t->k);
+    for (int m = first; m < last; m += FM_ATTEND_ROWS) {
+        const int row = m < t->n - FM_ATTEND_ROWS ? m : t->n - FM_ATTEND_ROWS; /* the last reach back */
+        a.q = t->qkv + (size_t)row * ld + head * (size_t)t->d;
+        a.y = t->y + (size_t)row * dim + head * (size_t)t->d;
+        a.skip = m - row;
+        t->k->attend(&a);
+    }
+    fm_close_tiles(t->k);
+}
+
 static void attend_task(void *arg, size_t task, int worker)
 {
     const struct attention *t = arg;
     const size_t head = task % (size_t)t->heads;
     const int first = (int)(task / (size_t)t->heads) * t->queries;
     const int last = t->n - first < t->queries ? t->n : first + t->queries;
+    if (t->fused) {
+        attend_fused(t, head, first, last, worker);
+        return;
+    }
     pack_head(t, head, worker);
     fm_open_tiles(t->k);
     for (int m = first, rows; m < last; m += rows) {
@@ -148,11 +193,12 @@ void fm_attention_bf16(struct fm_context *context, const uint16_t *qkv, int n, i
     t.block = k->open_tiles ? TILED_KEYS : KEYS;
     if (t.block > n) t.block = (n + k->panel - 1) / k->panel * k->panel;
     t.queries = ((n + (int)parts - 1) / (int)parts + unit - 1) / unit * unit;
-    t.keys_size = fm_packed_size(k, n, d / 2);
-    t.values_size = fm_packed_size(k, d, pairs);
+    t.fused = k->attend && !bias && d == FM_ATTEND_DEPTH && n >= FM_ATTEND_ROWS;
+    t.keys_size = t.fused ? (size_t)padded_keys(n) * (size_t)(d / 2) : fm_packed_size(k, n, d / 2);
+    t.values_size = t.fused ? t.keys_size : fm_packed_size(k, d, pairs);
 
     const size_t mark = fm_arena_mark(context->arena);
-    const size_t rows = threads * (size_t)t.most_rows;
+    const size_t rows = t.fused ? 0 : threads * (size_t)t.most_rows;
     t.keys = fm_arena_alloc(context->arena, threads * t.keys_size, sizeof *t.keys);
     t.values = fm_arena_alloc(context->arena, threads * t.values_size, sizeof *t.values);
     t.scores = fm_arena_alloc(context->arena, rows * (size_t)t.block, sizeof *t.scores);

@@ -45,5 +45,6 @@ void fill_values(struct checker *c, float *x, size_t n, enum values kind);
 #define K(ret, name, args) void check_##name(struct checker *c);
 #include "kernels/list.h"
 #undef K
+void check_attend(struct checker *c);
 
 #endif

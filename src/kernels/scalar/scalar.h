@@ -17,5 +17,6 @@ static inline float fm_scalar_clamped(float v, enum fm_activation act)
 #define K(ret, name, args) ret fm_scalar_##name args;
 #include "kernels/list.h"
 #undef K
+void fm_scalar_attend(const struct fm_attend *attend);
 
 #endif

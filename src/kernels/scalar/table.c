@@ -7,5 +7,6 @@ const struct fm_kernels fm_kernels_scalar = {
     .lanes = FM_SCALAR_PANEL,
     .panel = FM_SCALAR_PANEL,
     .strip = FM_SCALAR_PANEL,
+    .attend = fm_scalar_attend,
 #include "kernels/list.h"
 };

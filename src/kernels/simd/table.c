@@ -18,6 +18,9 @@
 #include "kernels/simd/amx.h"
 #endif
 #include "kernels/simd/rows.h"
+#if defined(FM_AMX)
+#include "kernels/simd/attend.h"
+#endif
 #include "kernels/simd/channels.h"
 #include "kernels/simd/winograd.h"
 #include "kernels/simd/depthwise.h"
@@ -39,6 +42,7 @@ const struct fm_kernels PASTE(fm_kernels_, FM_LEVEL) = {
     .strip = TILE,
     .open_tiles = open_tiles,
     .close_tiles = close_tiles,
+    .attend = attend,
 #else
     .strip = VF * VF_PER_PANEL,
 #endif
