@@ -124,14 +124,6 @@ static fathom_status plan(struct fathom_session *s, fathom_error *err)
     return FATHOM_OK;
 }
 
-/* Packs as planned, in memory of their own. */
-static fathom_status start_packs(struct fathom_session *s, fathom_error *err)
-{
-    const size_t bytes = s->packs.arena.high_water;
-    s->packs.count = 0;
-    return fm_arena_init(&s->packs.arena, bytes, err);
-}
-
 /* For a new session, or for one of another size: then its memory serves on where it is large enough, and
  * its packed weights where a run takes no others. What does not is freed first: never both. */
 static fathom_status plan_and_allocate(struct fathom_session *s, fathom_error *err)
@@ -139,17 +131,23 @@ static fathom_status plan_and_allocate(struct fathom_session *s, fathom_error *e
     struct fm_arena arena = s->arena;
     struct fm_packs packs = s->packs;
     fathom_status status = plan(s, err);
-    const size_t run = s->arena.high_water;
-    const bool room = status == FATHOM_OK && arena.capacity >= run;
+    const size_t run_bytes = s->arena.high_water, packs_bytes = s->packs.arena.high_water;
+    const bool room = status == FATHOM_OK && arena.capacity >= run_bytes;
     const bool packed = status == FATHOM_OK && fm_packs_cover(&packs, &s->packs);
     s->arena = (struct fm_arena){.base = arena.base, .capacity = arena.capacity};
     if (!room) fm_arena_destroy(&s->arena);
-    free(packed ? s->packs.table : packs.table);
-    if (packed) s->packs = packs;
-    else fm_arena_destroy(&packs.arena);
-    if (!room && status == FATHOM_OK) status = fm_arena_init(&s->arena, run, err);
-    if (!packed && status == FATHOM_OK) status = start_packs(s, err);
+    if (packed) {
+        free(s->packs.table);
+        s->packs = packs;
+    } else {
+        free(packs.table);
+        fm_arena_destroy(&packs.arena);
+        s->packs.arena = (struct fm_arena){0};
+        s->packs.count = 0;
+    }
     FM_TRY(status);
+    if (!room) FM_TRY(fm_arena_init(&s->arena, run_bytes, err));
+    if (!packed) FM_TRY(fm_arena_init(&s->packs.arena, packs_bytes, err));
     s->planned = s->arena.capacity + s->packs.arena.capacity + packs_table_bytes(s);
     return lay_out(s, err);
 }

@@ -11,6 +11,8 @@
 #include <math.h>
 #include <string.h>
 
+enum { TAPS = 16, CHUNK = 64 };
+
 struct cubic {
     int index[4];
     float weight[4];
@@ -49,6 +51,18 @@ static struct cubic resample_at(const struct fm_vit_config *c, int i, int n_in, 
     return c->pos_resample == FM_POS_BILINEAR ? linear_at(i, n_in, step) : cubic_at(i, n_in, step);
 }
 
+/* out = the sum of weight * in over the taps, in their order. */
+static void mix(const float *const in[TAPS], const float weight[TAPS], size_t n, float *restrict out)
+{
+    for (size_t first = 0; first < n; first += CHUNK) {
+        const size_t count = n - first < CHUNK ? n - first : CHUNK;
+        float sum[CHUNK] = {0};
+        for (int j = 0; j < TAPS; j++)
+            for (size_t k = 0; k < count; k++) sum[k] += weight[j] * in[j][first + k];
+        memcpy(out + first, sum, count * sizeof *sum);
+    }
+}
+
 void fm_vit_position(const struct fm_vit *vit, int gh, int gw, float *pos)
 {
     const struct fm_vit_config *c = &vit->config;
@@ -65,15 +79,13 @@ void fm_vit_position(const struct fm_vit *vit, int gh, int gw, float *pos)
         const struct cubic cy = resample_at(c, y, c->grid_h, step_y);
         for (int x = 0; x < gw; x++) {
             const struct cubic cx = resample_at(c, x, c->grid_w, step_x);
-            float *out = pos + (1 + (size_t)y * (size_t)gw + (size_t)x) * dim;
-            memset(out, 0, dim * sizeof(float));
-            for (int j = 0; j < 4; j++)
-                for (int i = 0; i < 4; i++) {
-                    const float w = cy.weight[j] * cx.weight[i];
-                    const float *in = grid + ((size_t)cy.index[j] * (size_t)c->grid_w +
-                                              (size_t)cx.index[i]) * dim;
-                    for (size_t k = 0; k < dim; k++) out[k] += w * in[k];
-                }
+            const float *in[TAPS];
+            float weight[TAPS];
+            for (int j = 0; j < TAPS; j++) {
+                weight[j] = cy.weight[j / 4] * cx.weight[j % 4];
+                in[j] = grid + ((size_t)cy.index[j / 4] * (size_t)c->grid_w + (size_t)cx.index[j % 4]) * dim;
+            }
+            mix(in, weight, dim, pos + (1 + (size_t)y * (size_t)gw + (size_t)x) * dim);
         }
     }
 }

@@ -149,6 +149,68 @@ Test(session, tensor_and_picture_runs_share_the_plan)
     fathom_model_close(&model);
 }
 
+/* A session that was made for another size is as good as a new one: same bytes, larger or smaller than before, in
+ * all precisions, with its packed weights or without. */
+Test(session, reshaped)
+{
+    fathom_model *model = open_model("tiny_v2.fathom");
+    const int sizes[][2] = {{70, 70}, {140, 70}, {30, 40}, {70, 140}, {140, 70}, {140, 70}};
+    for (int precision = FATHOM_PRECISION_F32; precision <= FATHOM_PRECISION_BF16; precision++)
+        for (int rich = 0; rich < 2; rich++) {
+            const fathom_session_options options = {.threads = 2, .precision = (fathom_precision)precision,
+                                                    .confidence = rich, .profile = rich, .inspect = rich};
+            fathom_session *s = NULL;
+            size_t most = 0;
+            for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+                fathom_image image = random_image(sizes[i][0], sizes[i][1]);
+                fathom_session *fresh = open_session(model, &image, &options);
+                fathom_error err = {0};
+                if (s)
+                    cr_assert_eq(fathom_session_reshape(&s, image.width, image.height, &err), FATHOM_OK, "%s",
+                                 err.message);
+                else
+                    s = open_session(model, &image, &options);
+                fathom_trust trust;
+                if (i > 0 && i < 5)
+                    cr_expect_eq(fathom_session_trust(s, &trust, NULL), FATHOM_E_ARGUMENT, "what was before is kept");
+                float *expected = run(fresh, &image), *found = run(s, &image);
+                cr_expect(same(expected, found, &image), "size %zu, precision %d, %d", i, precision, rich);
+                fathom_session_info info, fresh_info;
+                fathom_session_get_info(s, &info);
+                fathom_session_get_info(fresh, &fresh_info);
+                cr_expect_eq(info.net_width, fresh_info.net_width);
+                cr_expect(info.used_bytes <= info.planned_bytes);
+                cr_expect_geq(info.planned_bytes, fresh_info.planned_bytes);
+                most = fresh_info.planned_bytes > most ? fresh_info.planned_bytes : most;
+                cr_expect_leq(info.planned_bytes, most + most / 4, "a session grows with each size");
+                free(expected);
+                free(found);
+                free(image.rgb);
+                fathom_session_destroy(&fresh);
+            }
+            fathom_session_destroy(&s);
+        }
+    fathom_model_close(&model);
+}
+
+Test(session, refused_reshapes)
+{
+    fathom_model *model = open_model("tiny_v2.fathom");
+    fathom_image image = random_image(70, 70);
+    fathom_error err = {0};
+    fathom_session *s = NULL;
+    cr_expect_eq(fathom_session_reshape(NULL, 10, 10, &err), FATHOM_E_ARGUMENT);
+    cr_expect_eq(fathom_session_reshape(&s, 10, 10, &err), FATHOM_E_ARGUMENT);
+    s = open_session(model, &image, NULL);
+    cr_expect_eq(fathom_session_reshape(&s, 0, 10, &err), FATHOM_E_ARGUMENT);
+    cr_expect_null(s, "a session that could not be shaped is left");
+    s = open_session(model, &image, NULL);
+    cr_expect_eq(fathom_session_reshape(&s, 1, 65535, NULL), FATHOM_E_TOO_LARGE);
+    cr_expect_null(s);
+    free(image.rgb);
+    fathom_model_close(&model);
+}
+
 /* The caller's buffer is used as it is; without one, the map's is new. */
 Test(session, whose_values)
 {

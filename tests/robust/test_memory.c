@@ -101,6 +101,19 @@ static fathom_status create_session(const void *model, fathom_error *err)
     return status;
 }
 
+static fathom_status reshape_session(const void *model, fathom_error *err)
+{
+    fathom_session *session = NULL;
+    const fathom_session_options opt = {.threads = 3};
+    fathom_status status = fathom_session_create(&session, model, 30, 40, &opt, err);
+    if (!status) status = fathom_session_reshape(&session, 60, 40, err);
+    if (!status) status = fathom_session_reshape(&session, 30, 40, err);
+    refuse_stop();
+    cr_expect(!status == !!session, "session %p after status %d", (void *)session, status);
+    fathom_session_destroy(&session);
+    return status;
+}
+
 enum { WIDTH = 30, HEIGHT = 40 };
 static uint8_t pixels[WIDTH * HEIGHT * 3];
 static const fathom_image still = {WIDTH, HEIGHT, pixels};
@@ -127,6 +140,7 @@ Test(memory, session)
     struct use use = {0};
     cr_assert_eq(fathom_model_open(&model, golden_path("tiny_v2.fathom"), NULL), FATHOM_OK);
     sweep("fathom_session_create", create_session, model, 5);
+    sweep("fathom_session_reshape", reshape_session, model, 8);
     cr_assert_eq(fathom_session_create(&use.session, model, WIDTH, HEIGHT, NULL, NULL), FATHOM_OK);
     sweep("fathom_session_run", run_session, &use, 1);
     use.values = malloc(WIDTH * HEIGHT * sizeof(float));
