@@ -98,17 +98,16 @@ struct fm_gemm_tile_int8 {
  *
  *     y[m] = sum over j of softmax over j of (scale * q[m] . k[j]) * v[j]
  *
- * for skip <= m < FM_ATTEND_ROWS, all bf16, ldq and ldy values from row to row. keys: strips of 16 keys,
- * [FM_ATTEND_DEPTH / 2][16] words of pairs along the depth; values: strips of 16 of the depth, [pairs][16]
- * words of pairs of keys, with n rounded up to whole 32. Keys and values from n on, up to whole 32, are
- * zeros. Products are summed in f32, weights are rounded to bf16 before they are multiplied with v, and y
- * at the end. Between open_tiles and close_tiles. */
+ * for skip <= m < FM_ATTEND_ROWS, all bf16, ldq (even) and ldy values from row to row. keys: [n][FM_ATTEND_DEPTH];
+ * values: transposed, 32 keys at a time, [n / 32][FM_ATTEND_DEPTH][32]. Both are in memory up to whole 32 keys,
+ * where they are zeros from n on. Products are summed in f32, weights are rounded to bf16 before they are
+ * multiplied with v, and y at the end. Between open_tiles and close_tiles. */
 enum { FM_ATTEND_ROWS = 32, FM_ATTEND_DEPTH = 64 };
 
 struct fm_attend {
     const uint16_t *q;
     ptrdiff_t ldq;
-    const uint32_t *keys, *values;
+    const uint16_t *keys, *values;
     int n;
     float scale;
     int skip;

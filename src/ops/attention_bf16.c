@@ -55,20 +55,22 @@ static void pack_head(const struct attention *t, size_t head, int worker)
         }
 }
 
-/* The same for k->attend: in strips, with zeros up to a whole 32 of keys. */
+/* The same for k->attend: K's rows, and V transposed by 32 keys, with zeros up to a whole 32. */
 static void pack_fused(const struct attention *t, size_t head, int worker)
 {
-    const int dim = t->heads * t->d, pairs = t->d / 2, strip = t->k->strip;
-    const int whole = (t->n + strip - 1) / strip * strip, padded = padded_keys(t->n);
-    const ptrdiff_t ld = 3 * (ptrdiff_t)dim;
-    const uint16_t *k = t->qkv + dim + head * (size_t)t->d, *v = k + dim;
-    uint32_t *keys = t->keys + (size_t)worker * t->keys_size, *values = t->values + (size_t)worker * t->values_size;
-    fm_pack_words(t->k, keys, k, ld / 2, t->n, pairs, whole);
-    memset(keys + (size_t)whole * (size_t)pairs, 0, (size_t)(padded - whole) * (size_t)pairs * sizeof *keys);
-    for (int j = 0; j < t->d; j += strip, values += padded / 2 * strip) {
-        const size_t filled = (size_t)((t->n + 1) / 2) * (size_t)strip;
-        t->k->pack_pairs(values, v + j, ld, strip, t->n, strip);
-        memset(values + filled, 0, ((size_t)(padded / 2 * strip) - filled) * sizeof *values);
+    enum { UNIT = 32, D = FM_ATTEND_DEPTH };
+    const int padded = padded_keys(t->n);
+    const ptrdiff_t ld = 3 * (ptrdiff_t)(t->heads * D);
+    const uint16_t *k = t->qkv + t->heads * D + head * D, *v = k + t->heads * D;
+    uint16_t *keys = (uint16_t *)(t->keys + (size_t)worker * t->keys_size);
+    uint32_t *values = t->values + (size_t)worker * t->values_size, pairs[UNIT / 2 * D];
+    for (int j = 0; j < t->n; j++) memcpy(keys + j * D, k + j * ld, D * sizeof *keys);
+    memset(keys + t->n * D, 0, (size_t)(padded - t->n) * D * sizeof *keys);
+    for (int j = 0; j < t->n; j += UNIT, values += UNIT / 2 * D) {
+        const int left = t->n - j < UNIT ? t->n - j : UNIT;
+        if (left < UNIT) memset(pairs, 0, sizeof pairs);
+        t->k->pack_pairs(pairs, v + j * ld, ld, D, left, D);
+        t->k->pack_nk((float *)(void *)values, pairs, FM_F32, D, UNIT / 2, D, UNIT / 2); /* moves words */
     }
 }
 
@@ -144,8 +146,8 @@ static void attend_fused(const struct attention *t, size_t head, int first, int 
 {
     const size_t dim = (size_t)(t->heads * t->d), ld = 3 * dim;
     struct fm_attend a = {
-        .ldq = (ptrdiff_t)ld, .keys = t->keys + (size_t)worker * t->keys_size,
-        .values = t->values + (size_t)worker * t->values_size, .n = t->n,
+        .ldq = (ptrdiff_t)ld, .keys = (const uint16_t *)(t->keys + (size_t)worker * t->keys_size),
+        .values = (const uint16_t *)(t->values + (size_t)worker * t->values_size), .n = t->n,
         .scale = 1.0f / sqrtf((float)t->d), .ldy = (ptrdiff_t)dim,
     };
     pack_fused(t, head, worker);

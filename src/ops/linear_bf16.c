@@ -66,7 +66,7 @@ void fm_linear_bf16(struct fm_context *context, const struct fm_weights *w, cons
     const struct fm_kernels *k = context->kernels;
     const size_t mark = fm_arena_mark(context->arena);
     struct product p = {
-        .k = k, .w = w, .x = x, .y = y, .y16 = y16, .m = m, .block = w->in > 2048 ? 48 : 96,
+        .k = k, .w = w, .x = x, .y = y, .y16 = y16, .m = m, .block = w->in > 2048 ? 48 : 192,
         .panels = (w->out + k->panel - 1) / k->panel,
     };
     if (ep) p.ep = *ep;

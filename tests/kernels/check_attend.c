@@ -11,8 +11,7 @@ static const uint16_t UNTOUCHED = 0x1234;
 
 /* Q, K and V as the kernel takes them, up to fences. */
 struct operands {
-    uint16_t *q;
-    uint32_t *keys, *values;
+    uint16_t *q, *keys, *values;
     size_t q_bytes, bytes; /* of keys, and of values */
     int n;
 };
@@ -35,8 +34,8 @@ static struct operands make_operands(struct checker *c, int n, float amplitude, 
             const float size = j < loud ? 2 : 2 * louder;
             const uint16_t key = fm_float_bf16(random_uniform(&c->random, -size, size));
             const uint16_t value = fm_float_bf16(random_uniform(&c->random, -4, 4));
-            o.keys[j / 16 * 16 * DEPTH / 2 + d / 2 * 16 + j % 16] |= (uint32_t)key << d % 2 * 16;
-            o.values[d / 16 * padded / 2 * 16 + j / 2 * 16 + d % 16] |= (uint32_t)value << j % 2 * 16;
+            o.keys[j * DEPTH + d] = key;
+            o.values[j / 32 * 32 * DEPTH + d * 32 + j % 32] = value;
         }
     return o;
 }
@@ -89,7 +88,7 @@ static void attend_nan(struct checker *c, int n)
 {
     struct operands o = make_operands(c, n, 1, n, 1);
     uint16_t y[ROWS * DEPTH] = {0};
-    o.keys[(n - 1) / 16 * 16 * DEPTH / 2 + (n - 1) % 16] = 0x7fc0;
+    o.keys[(n - 1) * DEPTH] = 0x7fc0;
     fm_open_tiles(c->k);
     c->k->attend(&(struct fm_attend){.q = o.q, .ldq = LDQ, .keys = o.keys, .values = o.values, .n = n,
                                      .scale = 0.125f, .y = y, .ldy = DEPTH});

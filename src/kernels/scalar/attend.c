@@ -3,22 +3,19 @@
 
 #include <math.h>
 
-static double word_half(const uint32_t *word, int half) { return (double)fm_bf16_float((uint16_t)(*word >> 16 * half)); }
-
 static double score_of(const struct fm_attend *t, int m, int j)
 {
-    const uint32_t *key = t->keys + (ptrdiff_t)(j / 16) * 16 * (FM_ATTEND_DEPTH / 2) + j % 16;
     double sum = 0;
     for (int d = 0; d < FM_ATTEND_DEPTH; d++)
-        sum += (double)fm_bf16_float(t->q[m * t->ldq + d]) * word_half(key + d / 2 * 16, d % 2);
+        sum += (double)fm_bf16_float(t->q[m * t->ldq + d]) *
+               (double)fm_bf16_float(t->keys[(ptrdiff_t)j * FM_ATTEND_DEPTH + d]);
     return t->scale * sum;
 }
 
 /* Value j's element d. */
 static double value_of(const struct fm_attend *t, int j, int d)
 {
-    const ptrdiff_t strip = (ptrdiff_t)((t->n + 31) / 32) * 16 * 16;
-    return word_half(t->values + d / 16 * strip + (ptrdiff_t)(j / 2) * 16 + d % 16, j % 2);
+    return (double)fm_bf16_float(t->values[(ptrdiff_t)(j / 32) * 32 * FM_ATTEND_DEPTH + d * 32 + j % 32]);
 }
 
 void fm_scalar_attend(const struct fm_attend *t)

@@ -2,158 +2,204 @@
  * Attention of 32 queries on tile registers, without the matrix of scores: the scores of some keys at a time become
  * weights while they are in the first cache, and weights of some more are multiplied with the values.
  *
+ * Keys are rows and queries columns, S^T = K Q^T and Y^T = V^T P^T: so K needs no packing, a vector holds 16
+ * queries, and what belongs to a query, its shift and its sum, lies in a lane and needs no reduction.
+ *
  * The exponent's shift need not be the largest score, only near it, as f32 and bf16 are as exact at 2^60 as at
- * 1: it is the largest of the first keys' scores, so that nothing is to be looked for or rescaled later. Rows
+ * 1: it is the largest of the first keys' scores, so that nothing is to be looked for or rescaled later. Queries
  * whose weights run away are computed again with the largest of all. */
 
-enum { SCORES = 64, KEYS = 128, DEPTH = FM_ATTEND_DEPTH, HALF_DEPTH = DEPTH / 2 }; /* keys: of scores, of weights */
+enum { SCORES = 64, KEYS = 128, DEPTH = FM_ATTEND_DEPTH, WORDS = DEPTH / 2 }; /* keys: of scores, of weights */
 /* Weights that sum to no more than this leave room for values up to 2^60. */
 #define MOST_SUM 0x1p64f
 
 struct attending {
-    float scores[BLOCK * SCORES] __attribute__((aligned(64)));
-    uint16_t weights[BLOCK * KEYS] __attribute__((aligned(64)));
-    float mixed[BLOCK * DEPTH] __attribute__((aligned(64)));
-    float sum[BLOCK][VF] __attribute__((aligned(64)));
-    float shift[BLOCK], factor; /* weight = 2^(factor * score + shift) */
+    uint32_t queries[2][WORDS * TILE] __attribute__((aligned(64))); /* of 16 each: [pairs of the depth][16] */
+    float scores[SCORES * BLOCK] __attribute__((aligned(64)));      /* [keys][queries] */
+    uint32_t weights[KEYS / 2 * BLOCK] __attribute__((aligned(64))); /* [pairs of keys][queries] */
+    float mixed[DEPTH * BLOCK] __attribute__((aligned(64)));        /* [depth][queries] */
+    vf sum[2], shift[2];
+    float factor; /* weight = 2^(factor * score + shift) */
     const struct fm_attend *t;
 };
 
-static int at_most(int n, int most) { return n < most ? n : most; }
+/* 2^t as vf_exp2_rough has it, but 0 where that is not normal: with subnormal results flushed to zero, which
+ * otherwise take a hundred cycles, t needs no lower end. */
+static inline vf weight_of(vf score, vf factor, vf shift)
+{
+    const vf t = vf_fma(score, factor, shift);
+    return _mm512_scalef_ps(vf_exp2_part(_mm512_reduce_ps(t, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC)), t);
+}
+
+static inline int at_most(int n, int most) { return n < most ? n : most; }
 
 /* Of the keys from `first` on. */
-static void find_scores(struct attending *a, int first, int keys)
+static inline void find_scores(struct attending *a, int first, int keys)
 {
-    const struct fm_attend *t = a->t;
-    const uint32_t *key = t->keys + (size_t)first * HALF_DEPTH;
-    _tile_loadd(2, t->q, t->ldq * 2);
-    _tile_loadd(3, t->q + DEPTH / 2, t->ldq * 2);
-    _tile_loadd(4, t->q + TILE * t->ldq, t->ldq * 2);
-    _tile_loadd(5, t->q + TILE * t->ldq + DEPTH / 2, t->ldq * 2);
-    for (int j = 0; j < keys; j += TILE, key += TILE * HALF_DEPTH) {
-        _tile_loadd(6, key, STEP);
+    const uint16_t *key = a->t->keys + (ptrdiff_t)first * DEPTH;
+    _tile_loadd(2, a->queries[0], STEP);
+    _tile_loadd(3, a->queries[1], STEP);
+    _tile_loadd(4, a->queries[0] + TILE * TILE, STEP);
+    _tile_loadd(5, a->queries[1] + TILE * TILE, STEP);
+    for (int j = 0; j < keys; j += TILE, key += TILE * DEPTH) {
+        float *to = a->scores + j * BLOCK;
+        _tile_loadd(6, key, DEPTH * 2);
         _tile_zero(0);
-        _tile_dpbf16ps(0, 2, 6);
+        _tile_dpbf16ps(0, 6, 2);
         _tile_zero(1);
-        _tile_dpbf16ps(1, 4, 6);
-        _tile_loadd(7, key + TILE * TILE, STEP);
-        _tile_dpbf16ps(0, 3, 7);
-        _tile_stored(0, a->scores + j, SCORES * 4);
-        _tile_dpbf16ps(1, 5, 7);
-        _tile_stored(1, a->scores + TILE * SCORES + j, SCORES * 4);
+        _tile_dpbf16ps(1, 6, 3);
+        _tile_loadd(7, key + DEPTH / 2, DEPTH * 2);
+        _tile_dpbf16ps(0, 7, 4);
+        _tile_stored(0, to, BLOCK * 4);
+        _tile_dpbf16ps(1, 7, 5);
+        _tile_stored(1, to + TILE, BLOCK * 4);
     }
     written_to(a->scores);
 }
 
-/* Scores to weights, and what those sum to. */
-static void weigh(struct attending *a, uint16_t *weights, int keys)
+/* Pairs of weights that lie in one word, from those of two keys. */
+static inline __m512i pair_up(vf even, vf odd)
 {
-    const vf k = vf_set1(a->factor);
-    for (int m = 0; m < BLOCK; m++) {
-        const float *from = a->scores + m * SCORES;
-        uint16_t *to = weights + m * KEYS;
-        const vf shift = vf_set1(a->shift[m]);
-        vf s0 = vf_load(a->sum[m]), s1 = vf_zero();
-        if (keys == SCORES) {
-            UNROLL for (int j = 0; j < SCORES; j += 2 * VF) {
-                const vf x = vf_exp2_rough(vf_fma(vf_load(from + j), k, shift));
-                const vf y = vf_exp2_rough(vf_fma(vf_load(from + j + VF), k, shift));
-                s0 = vf_add(s0, x);
-                s1 = vf_add(s1, y);
-                _mm512_store_si512(to + j, (__m512i)_mm512_cvtne2ps_pbh(y, x));
-            }
-        } else {
-            for (int j = 0; j < (keys + BLOCK - 1) / BLOCK * BLOCK; j += VF) { /* no key, no weight */
-                const __mmask16 mask = keys - j >= VF ? (__mmask16)0xffff : keys > j ? vf_mask(keys - j) : 0;
-                const vf x = _mm512_maskz_mov_ps(mask, vf_exp2_rough(vf_fma(vf_load(from + j), k, shift)));
-                s0 = vf_add(s0, x);
-                vf_store_bf16(to + j, x);
-            }
-        }
-        vf_store(a->sum[m], vf_add(s0, s1));
+    const __m512i place = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
+                                           21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    return _mm512_permutexvar_epi16(place, (__m512i)_mm512_cvtne2ps_pbh(odd, even));
+}
+
+/* Scores to weights, and what those sum to; for all of whole blocks. What is no key has no weight. */
+static inline void weigh(struct attending *a, uint32_t *weights, int keys)
+{
+    const vf k = vf_set1(a->factor), shift0 = a->shift[0], shift1 = a->shift[1];
+    vf s0 = a->sum[0], s1 = a->sum[1];
+    const float *from = a->scores;
+    int j = 0;
+    for (; j + 2 <= keys; j += 2, from += 2 * BLOCK, weights += BLOCK) {
+        const vf w0 = weight_of(vf_load(from), k, shift0);
+        const vf w1 = weight_of(vf_load(from + VF), k, shift1);
+        const vf w2 = weight_of(vf_load(from + BLOCK), k, shift0);
+        const vf w3 = weight_of(vf_load(from + BLOCK + VF), k, shift1);
+        s0 = vf_add(s0, vf_add(w0, w2));
+        s1 = vf_add(s1, vf_add(w1, w3));
+        _mm512_store_si512(weights, pair_up(w0, w2));
+        _mm512_store_si512(weights + VF, pair_up(w1, w3));
     }
+    if (j < keys) {
+        const vf w0 = weight_of(vf_load(from), k, shift0);
+        const vf w1 = weight_of(vf_load(from + VF), k, shift1);
+        s0 = vf_add(s0, w0);
+        s1 = vf_add(s1, w1);
+        _mm512_store_si512(weights, pair_up(w0, vf_zero()));
+        _mm512_store_si512(weights + VF, pair_up(w1, vf_zero()));
+        j += 2;
+        weights += BLOCK;
+    }
+    for (; j % BLOCK; j += 2, weights += BLOCK) {
+        _mm512_store_si512(weights, _mm512_setzero_si512());
+        _mm512_store_si512(weights + VF, _mm512_setzero_si512());
+    }
+    a->sum[0] = s0;
+    a->sum[1] = s1;
     written_to(a->weights);
 }
 
-/* mixed += weights V */
-static void mix(struct attending *a, int first, int keys)
+/* mixed += V^T weights */
+static inline void mix(struct attending *a, int first, int keys)
 {
-    const size_t strip = (size_t)((a->t->n + BLOCK - 1) / BLOCK) * TILE * TILE;
     for (int d = 0; d < DEPTH; d += BLOCK) {
-        const uint32_t *v = a->t->values + (size_t)(d / TILE) * strip + (size_t)first / 2 * TILE;
-        float *to = a->mixed + d;
+        const uint16_t *v = a->t->values + (ptrdiff_t)first * DEPTH + d * BLOCK;
+        const uint32_t *w = a->weights;
+        float *to = a->mixed + d * BLOCK;
         if (first) {
-            _tile_loadd(0, to, DEPTH * 4);
-            _tile_loadd(1, to + TILE, DEPTH * 4);
-            _tile_loadd(2, to + TILE * DEPTH, DEPTH * 4);
-            _tile_loadd(3, to + TILE * DEPTH + TILE, DEPTH * 4);
+            _tile_loadd(0, to, BLOCK * 4);
+            _tile_loadd(1, to + TILE, BLOCK * 4);
+            _tile_loadd(2, to + TILE * BLOCK, BLOCK * 4);
+            _tile_loadd(3, to + TILE * BLOCK + TILE, BLOCK * 4);
         } else {
             clear_sums();
         }
-        for (int j = 0; j < keys; j += BLOCK, v += TILE * TILE) {
-            _tile_loadd(4, a->weights + j, KEYS * 2);
-            _tile_loadd(6, v, STEP);
+        for (int j = 0; j < keys; j += BLOCK, v += BLOCK * DEPTH, w += TILE * BLOCK) {
+            _tile_loadd(4, v, STEP);
+            _tile_loadd(6, w, BLOCK * 4);
             _tile_dpbf16ps(0, 4, 6);
-            _tile_loadd(5, a->weights + TILE * KEYS + j, KEYS * 2);
-            _tile_dpbf16ps(2, 5, 6);
-            _tile_loadd(7, v + strip, STEP);
+            _tile_loadd(7, w + TILE, BLOCK * 4);
             _tile_dpbf16ps(1, 4, 7);
+            _tile_loadd(5, v + TILE * BLOCK, STEP);
+            _tile_dpbf16ps(2, 5, 6);
             _tile_dpbf16ps(3, 5, 7);
         }
-        _tile_stored(0, to, DEPTH * 4);
-        _tile_stored(1, to + TILE, DEPTH * 4);
-        _tile_stored(2, to + TILE * DEPTH, DEPTH * 4);
-        _tile_stored(3, to + TILE * DEPTH + TILE, DEPTH * 4);
+        _tile_stored(0, to, BLOCK * 4);
+        _tile_stored(1, to + TILE, BLOCK * 4);
+        _tile_stored(2, to + TILE * BLOCK, BLOCK * 4);
+        _tile_stored(3, to + TILE * BLOCK + TILE, BLOCK * 4);
     }
     written_to(a->mixed);
 }
 
-/* The shifts of the rows of which `rows` has a bit, so that no score at hand weighs more than 1. */
-static void lower_shifts(struct attending *a, int keys, uint32_t rows)
+/* The shifts of the queries of which `which` has a bit, so that no score at hand weighs more than 1. */
+static void lower_shifts(struct attending *a, int keys, uint32_t which)
 {
-    for (int m = 0; m < BLOCK; m++) {
-        const float shift = -a->factor * largest_of(a->scores + m * SCORES, keys, -INFINITY);
-        if (rows >> m & 1 && !(a->shift[m] < shift)) a->shift[m] = shift;
+    for (int g = 0; g < 2; g++) {
+        vf top = vf_load(a->scores + g * VF);
+        for (int j = 1; j < keys; j++) top = vf_max(top, vf_load(a->scores + j * BLOCK + g * VF));
+        const vf shift = vf_mul(vf_set1(-a->factor), top);
+        a->shift[g] = _mm512_mask_min_ps(a->shift[g], (__mmask16)(which >> g * VF), a->shift[g], shift);
     }
 }
 
-/* Over all keys, with the shifts that there are. Returns the rows whose weights ran away. */
+/* Over all keys, with the shifts that there are. Returns the queries whose weights ran away. */
 static uint32_t sweep(struct attending *a)
 {
     const int n = a->t->n;
-    uint32_t rows = 0;
-    for (int m = 0; m < BLOCK; m++) vf_store(a->sum[m], vf_zero());
+    a->sum[0] = a->sum[1] = vf_zero();
     for (int first = 0; first < n; first += KEYS) {
         const int keys = at_most(n - first, KEYS);
         for (int j = 0; j < keys; j += SCORES) {
             find_scores(a, first + j, at_most(keys - j, SCORES));
-            weigh(a, a->weights + j, at_most(keys - j, SCORES));
+            weigh(a, a->weights + j / 2 * BLOCK, at_most(keys - j, SCORES));
         }
         mix(a, first, keys);
     }
-    for (int m = 0; m < BLOCK; m++) rows |= (uint32_t)!(vf_sum(vf_load(a->sum[m])) <= MOST_SUM) << m;
-    return rows;
+    uint32_t away = 0;
+    for (int g = 0; g < 2; g++)
+        away |= (uint32_t)_mm512_cmp_ps_mask(a->sum[g], vf_set1(MOST_SUM), _CMP_NLE_UQ) << g * VF;
+    return away;
+}
+
+/* mixed / sum, queries from columns to rows. */
+static void give(struct attending *a)
+{
+    const struct fm_attend *t = a->t;
+    float rows[BLOCK * TILE] __attribute__((aligned(64)));
+    const vf over[2] = {vf_div(vf_set1(1.0f), a->sum[0]), vf_div(vf_set1(1.0f), a->sum[1])};
+    for (int d = 0; d < DEPTH; d += TILE) {
+        float *from = a->mixed + d * BLOCK;
+        for (int i = 0; i < TILE * BLOCK; i += VF) vf_store(from + i, vf_mul(vf_load(from + i), over[i / VF % 2]));
+        pack_nk(rows, from, FM_F32, BLOCK, TILE, BLOCK, TILE);
+        for (int m = t->skip; m < BLOCK; m++) vf_store_bf16(t->y + m * t->ldy + d, vf_load(rows + m * TILE));
+    }
 }
 
 static void attend(const struct fm_attend *t)
 {
     struct attending a;
+    const unsigned state = _mm_getcsr();
+    _mm_setcsr(state | _MM_FLUSH_ZERO_ON);
     a.t = t;
     a.factor = t->scale * 1.44269504f;
-    for (int m = 0; m < BLOCK; m++) a.shift[m] = INFINITY;
+    a.shift[0] = a.shift[1] = vf_set1(INFINITY);
+    for (int g = 0; g < 2; g++) /* words of pairs: only moved */
+        pack_nk((float *)(void *)a.queries[g], (const float *)(const void *)(t->q + g * TILE * t->ldq), FM_F32,
+                t->ldq / 2, TILE, WORDS, TILE);
+    written_to(a.queries);
     find_scores(&a, 0, at_most(t->n, SCORES));
     lower_shifts(&a, at_most(t->n, SCORES), UINT32_MAX);
-    const uint32_t again = sweep(&a);
-    if (again) {
+    const uint32_t away = sweep(&a);
+    if (away) {
         for (int j = 0; j < t->n; j += SCORES) {
             find_scores(&a, j, at_most(t->n - j, SCORES));
-            lower_shifts(&a, at_most(t->n - j, SCORES), again);
+            lower_shifts(&a, at_most(t->n - j, SCORES), away);
         }
         sweep(&a);
     }
-    for (int m = t->skip; m < BLOCK; m++) {
-        const vf over = vf_set1(1.0f / vf_sum(vf_load(a.sum[m])));
-        for (int j = 0; j < DEPTH; j += VF)
-            vf_store_bf16(t->y + m * t->ldy + j, vf_mul(vf_load(a.mixed + m * DEPTH + j), over));
-    }
+    give(&a);
+    _mm_setcsr(state);
 }

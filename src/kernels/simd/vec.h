@@ -29,17 +29,23 @@ static inline vf vf_exp2(vf t)
     return vf_times_pow2(p, n);
 }
 
+#if defined(__AVX512F__)
+/* 2^f, 0 <= f < 1, to 8e-5 relative. */
+static inline vf vf_exp2_part(vf f)
+{
+    vf p = vf_fma(vf_set1(0.078024275f), f, vf_set1(0.226067267f));
+    p = vf_fma(p, f, vf_set1(0.695833627f));
+    return vf_fma(p, f, vf_set1(0.999925195f));
+}
+#endif
+
 /* 2^t, t < 127, to 8e-5 relative: for results of few bits. What is below 2^-126 is about that: a result that is
  * not normal, as 0.9999 * 2^-126, takes a hundred cycles. */
 static inline vf vf_exp2_rough(vf t)
 {
     t = vf_max(vf_set1(-125.9998f), t);
 #if defined(__AVX512F__) /* both of these round t down by themselves */
-    const vf f = _mm512_reduce_ps(t, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
-    vf p = vf_fma(vf_set1(0.078024275f), f, vf_set1(0.226067267f));
-    p = vf_fma(p, f, vf_set1(0.695833627f));
-    p = vf_fma(p, f, vf_set1(0.999925195f));
-    return _mm512_scalef_ps(p, t);
+    return _mm512_scalef_ps(vf_exp2_part(_mm512_reduce_ps(t, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC)), t);
 #else
     const vf n = vf_round(t), f = vf_sub(t, n);
     vf p = vf_fma(vf_set1(0.055171494f), f, vf_set1(0.242610938f));
