@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  * Ops on token matrices: linear, attention, LayerNorm, SwiGLU, ReLU. */
 #include <criterion/criterion.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ops/bf16.h"
 #include "ops/naive.h"
 
 struct linear {
@@ -99,6 +101,52 @@ Test(ops, attention)
         check_op(&(struct op){name, run_attention, &a, a.y, n, e.value, e.tolerance, 1});
         expectation_free(&e);
         free(a.qkv);
+        free(a.y);
+    }
+}
+
+struct halves {
+    uint16_t *qkv, *y16;
+    float *y;
+    int n, heads, d;
+};
+
+static void run_attention_bf16(struct fm_context *context, void *arg)
+{
+    struct halves *a = arg;
+    fm_attention_bf16(context, a->qkv, a->n, a->heads, a->d, NULL, a->y16);
+    for (int i = 0; !context->dry && i < a->n * a->heads * a->d; i++) a->y[i] = fm_bf16_float(a->y16[i]);
+}
+
+/* Against exact attention on the same bf16 values: each weight is rounded to bf16, 2^-9 of it at most, after an exp
+ * that is off by 8e-5, and so is the result. Values are at most 3. */
+Test(ops, attention_bf16)
+{
+    static const int sizes[][3] = {/* n, heads, d */
+        {1, 2, 12}, {31, 2, 64}, {32, 1, 64}, {33, 2, 64}, {50, 3, 80}, {95, 3, 64}, {129, 6, 64}, {300, 2, 64}, {301, 1, 64},
+    };
+    for (int s = 0; s < 9; s++) {
+        struct random random = {(uint64_t)s + 1};
+        struct halves a = {.n = sizes[s][0], .heads = sizes[s][1], .d = sizes[s][2]};
+        const size_t n = (size_t)(a.n * a.heads * a.d);
+        char name[96];
+        float *qkv = random_values(&random, 3 * n);
+        a.qkv = malloc(3 * n * sizeof *a.qkv);
+        a.y16 = malloc(n * sizeof *a.y16);
+        a.y = malloc(n * sizeof *a.y);
+        for (size_t i = 0; i < 3 * n; i++) {
+            a.qkv[i] = fm_float_bf16(3 * qkv[i]);
+            qkv[i] = fm_bf16_float(a.qkv[i]);
+        }
+        struct expectation e = expectation_alloc(n);
+        naive_attention(&e, qkv, a.n, a.heads, a.d);
+        for (size_t i = 0; i < n; i++) e.tolerance[i] += 2 * 3 * (0x1p-9 + 2e-4) + 0x1p-8 * fabs(e.value[i]);
+        snprintf(name, sizeof name, "attention in bf16 of %d, %d heads of %d", a.n, a.heads, a.d);
+        check_op(&(struct op){name, run_attention_bf16, &a, a.y, n, e.value, e.tolerance, 1});
+        expectation_free(&e);
+        free(qkv);
+        free(a.qkv);
+        free(a.y16);
         free(a.y);
     }
 }
