@@ -97,6 +97,12 @@ static void to_bf16(struct bench *b)
     REPEAT b->k->to_bf16(b->y16, b->x, MANY);
 }
 
+static void split_bf16(struct bench *b)
+{
+    bytes(b, MANY * (sizeof(float) + 3 * sizeof(uint16_t)));
+    REPEAT b->k->split_bf16(b->y16, MANY, b->x, MANY);
+}
+
 static void from_bf16(struct bench *b)
 {
     bytes(b, MANY * (sizeof(float) + sizeof(uint16_t)));
@@ -347,7 +353,7 @@ static const struct {
     case_fn run;
 } cases[] = {
     CASE(gemm_tile), CASE(gemm_tile_bf16), CASE(gemm_tile_int8), CASE(finish_rows), CASE(pack_nk),
-    CASE(pack_kn), CASE(pack_pairs), CASE(to_bf16), CASE(from_bf16), CASE(quantize), CASE(layernorm), CASE(softmax), CASE(softmax_bf16), CASE(gelu), CASE(silu_mul),
+    CASE(pack_kn), CASE(pack_pairs), CASE(to_bf16), CASE(split_bf16), CASE(from_bf16), CASE(quantize), CASE(layernorm), CASE(softmax), CASE(softmax_bf16), CASE(gelu), CASE(silu_mul),
     CASE(sigmoid), CASE(relu), CASE(add_relu), CASE(lerp), CASE(lerp_columns), CASE(dot_rows),
     CASE(channel_sums), CASE(channel_affine),
     CASE(winograd_weights), CASE(winograd_input), CASE(winograd_input_bf16), CASE(winograd_output), CASE(depthwise), CASE(census), CASE(match_cost), CASE(blend5), CASE(sgm_paths),

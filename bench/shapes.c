@@ -107,6 +107,17 @@ static void *fill(size_t n, size_t size)
     return p;
 }
 
+/* What the products need at most, by a dry run of both. */
+static size_t plan(const struct fm_kernels *k)
+{
+    struct fm_arena arena;
+    fm_arena_init_counting(&arena);
+    struct fm_context context = {.arena = &arena, .kernels = k, .threads = 1, .dry = true};
+    fm_linear(&context, &now.w, NULL, now.m, NULL, NULL);
+    if (now.k % 2 == 0) fm_linear_bf16(&context, &now.w16, NULL, now.m, NULL, NULL, NULL);
+    return arena.high_water;
+}
+
 /* Returns 0 when memory is out. */
 static int measure(struct bench *b, const struct shape *shape, int blas, struct rates *rates)
 {
@@ -122,8 +133,7 @@ static int measure(struct bench *b, const struct shape *shape, int blas, struct 
     now.w = (struct fm_weights){.data = weights, .type = FM_F32, .out = shape->n, .in = shape->k};
     now.w16 = (struct fm_weights){.data = weights16, .type = FM_BF16, .out = shape->n, .in = shape->k};
     const int ready = weights && weights16 && now.x && now.y && now.x16 &&
-                      fm_arena_init(&arena, fm_packed_size(b->k, shape->n, shape->k) * sizeof(float),
-                                    NULL) == FATHOM_OK;
+                      fm_arena_init(&arena, plan(b->k), NULL) == FATHOM_OK;
     *rates = (struct rates){0};
     if (ready) {
         now.context = (struct fm_context){.arena = &arena, .kernels = b->k, .threads = 1};

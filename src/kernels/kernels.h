@@ -94,6 +94,28 @@ struct fm_gemm_tile_int8 {
     struct fm_epilogue ep;
 };
 
+/* The first with operands of three bf16 parts, x = x0 + x1 + x2 to 2^-26 of it (split_bf16): of the nine products
+ * of parts the six that are more than 2^-26 of the whole are summed in f32, so it errs about as the f32 product does,
+ * on units that are fourteen times as fast. Part i of row m of A is the depth values at a + i * a_part + m * lda;
+ * part i of B starts at b + i * b_part, in strips of 16 columns as above. Sums start from start [rows][lds], which may be C, or from
+ * 0. rows >= FM_SPLIT_ROWS, depth and width are multiples of FM_SPLIT_DEPTH and FM_SPLIT_COLUMNS. An infinite
+ * operand makes NaN. Between open_tiles and close_tiles. */
+enum { FM_SPLIT_PARTS = 3, FM_SPLIT_ROWS = 32, FM_SPLIT_DEPTH = 32, FM_SPLIT_COLUMNS = 32 };
+
+struct fm_gemm_split {
+    const uint16_t *a;
+    ptrdiff_t a_part, lda;
+    int rows, depth;
+    const uint32_t *b;
+    ptrdiff_t b_part;
+    int width;          /* and columns */
+    const float *start; /* NULL: 0 */
+    ptrdiff_t lds;
+    float *c;
+    ptrdiff_t ldc;
+    struct fm_epilogue ep;
+};
+
 /* Softmax attention of one head, for FM_ATTEND_ROWS queries of FM_ATTEND_DEPTH values and n keys:
  *
  *     y[m] = sum over j of softmax over j of (scale * q[m] . k[j]) * v[j]
@@ -127,6 +149,8 @@ struct fm_attend {
  *              panel of a W [n][k]: it only moves 32-bit words.)
  * to_bf16      f32 to bf16, round to nearest even; NaN stays NaN. (hardware flushes subnormals to
  *              zero here, which the scalar version does too)
+ * split_bf16   x = y[0] + y[part] + y[2 * part] for each of n values, to 2^-26 relative: y[0] is x as to_bf16 has
+ *              it, the next what is left of x, and again.
  * pack_kn      W [k][n] to the same panel: panel[i][j] = W[i][j].
  * from_bf16    bf16 to f32, exact.
  * quantize     q = clamp(round(t / scale) + zero, 0, 255) with t = x * input_scale for each value of a
@@ -288,7 +312,9 @@ struct fm_kernels {
     /* Set up and give back this thread's tile registers, which gemm_tile_bf16, gemm_tile_int8 and their
      * peaks use: both calls on the thread that calls those in between, not nested. NULL: there are none. */
     void (*open_tiles)(void), (*close_tiles)(void);
-    void (*attend)(const struct fm_attend *attend); /* NULL: the level has none, see above */
+    /* See above; NULL: the level has none. */
+    void (*attend)(const struct fm_attend *attend);
+    void (*gemm_split)(const struct fm_gemm_split *tile);
 #include "kernels/list.h"
 };
 #undef K

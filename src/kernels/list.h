@@ -10,6 +10,7 @@ K(void, pack_nk, (float *panel, const void *w, enum fm_dtype type, ptrdiff_t ld,
 K(void, pack_kn, (float *panel, const float *w, ptrdiff_t ld, int n, int k, int width))
 K(void, pack_pairs, (uint32_t *panel, const uint16_t *w, ptrdiff_t ld, int n, int k, int width))
 K(void, to_bf16, (uint16_t *y, const float *x, int n))
+K(void, split_bf16, (uint16_t *y, ptrdiff_t part, const float *x, int n))
 K(void, from_bf16, (float *y, const uint16_t *x, int n))
 K(void, quantize, (uint8_t *q, float *scale, int32_t *zero, const float *x, const float *input_scale, int n))
 K(void, layernorm, (float *y, const float *x, const float *gamma, const float *beta, float eps, int n))

@@ -3,6 +3,7 @@
  * for comparison and for machines that our kernels do not know. */
 #include "ops/blas.h"
 #include "ops/packs.h"
+#include "ops/split.h"
 
 #include <string.h>
 
@@ -195,5 +196,6 @@ static void run_blas(struct fm_context *context, const struct fm_product *p)
 void fm_product_run(struct fm_context *context, const struct fm_product *p)
 {
     if (context->gemm == FATHOM_GEMM_OPENBLAS) run_blas(context, p);
+    else if (fm_is_split(context, p)) fm_split_run(context, p);
     else run_tiles(context, p);
 }

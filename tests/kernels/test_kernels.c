@@ -12,7 +12,8 @@ static void run_check(const char *name, void (*check)(struct checker *),
     const struct fm_kernels *levels[LEVELS];
     const int n = cpu_levels(levels);
     for (int l = 0; l < n; l++) {
-        if (check == check_attend && !levels[l]->attend) continue; /* the only one that levels may lack */
+        if (check == check_attend && !levels[l]->attend) continue; /* those two a level may lack */
+        if (check == check_gemm_split && !levels[l]->gemm_split) continue;
         struct checker c = {.k = levels[l], .name = name, .random = {2024}};
         check(&c);
         cr_expect(c.compared > 0, "%s %s: nothing was compared", levels[l]->level, name);
@@ -48,4 +49,13 @@ Test(kernels, attend)
     struct fm_kernels idle = fm_kernels_scalar;
     idle.attend = idle_attend;
     run_check("attend", check_attend, &idle);
+}
+
+static void idle_gemm_split(const struct fm_gemm_split *tile) { (void)tile; }
+
+Test(kernels, gemm_split)
+{
+    struct fm_kernels idle = fm_kernels_scalar;
+    idle.gemm_split = idle_gemm_split;
+    run_check("gemm_split", check_gemm_split, &idle);
 }

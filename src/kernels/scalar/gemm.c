@@ -112,6 +112,17 @@ void fm_scalar_to_bf16(uint16_t *y, const float *x, int n)
     for (int i = 0; i < n; i++) y[i] = fm_float_bf16(x[i]);
 }
 
+void fm_scalar_split_bf16(uint16_t *y, ptrdiff_t part, const float *x, int n)
+{
+    for (int i = 0; i < n; i++) {
+        float rest = x[i];
+        for (int p = 0; p < FM_SPLIT_PARTS; p++) {
+            y[p * part + i] = fm_float_bf16(rest);
+            rest -= fm_bf16_float(y[p * part + i]);
+        }
+    }
+}
+
 void fm_scalar_from_bf16(float *y, const uint16_t *x, int n)
 {
     for (int i = 0; i < n; i++) y[i] = fm_bf16_float(x[i]);
@@ -137,4 +148,24 @@ void fm_scalar_quantize(uint8_t *q, float *scale, int32_t *zero, const float *x,
         const float t = fm_round(x[i] * input_scale[i] * inverse) + shift;
         q[i] = (uint8_t)(t > 0 ? t < 255 ? t : 255 : 0);
     }
+}
+
+/* The sum of all nine products of parts, in double. */
+void fm_scalar_gemm_split(const struct fm_gemm_split *t)
+{
+    for (int m = 0; m < t->rows; m++)
+        for (int j = 0; j < t->width; j++) {
+            double sum = t->start ? (double)t->start[m * t->lds + j] : 0;
+            for (int k = 0; k < t->depth; k++) {
+                double a = 0, b = 0;
+                for (int p = 0; p < FM_SPLIT_PARTS; p++) {
+                    a += (double)fm_bf16_float(t->a[p * t->a_part + m * t->lda + k]);
+                    b += (double)fm_bf16_float((uint16_t)(t->b[p * t->b_part + (ptrdiff_t)(j / 16) * 16 * (t->depth / 2) +
+                                                               k / 2 * 16 + j % 16] >> k % 2 * 16));
+                }
+                sum += a * b;
+            }
+            t->c[m * t->ldc + j] = (float)sum;
+        }
+    fm_scalar_finish_rows(t->c, t->ldc, t->rows, t->width, &t->ep);
 }

@@ -18,5 +18,6 @@ static inline float fm_scalar_clamped(float v, enum fm_activation act)
 #include "kernels/list.h"
 #undef K
 void fm_scalar_attend(const struct fm_attend *attend);
+void fm_scalar_gemm_split(const struct fm_gemm_split *tile);
 
 #endif

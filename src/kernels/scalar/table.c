@@ -8,5 +8,6 @@ const struct fm_kernels fm_kernels_scalar = {
     .panel = FM_SCALAR_PANEL,
     .strip = FM_SCALAR_PANEL,
     .attend = fm_scalar_attend,
+    .gemm_split = fm_scalar_gemm_split,
 #include "kernels/list.h"
 };

@@ -129,7 +129,13 @@ struct amx_product {
     uint16_t *c16;
     ptrdiff_t ldc;
     const struct fm_gemm_tile_int8 *q;
+    ptrdiff_t a_part, b_part; /* of operands in three parts, whose sums start from: */
+    const uint8_t *start;
+    ptrdiff_t lds;
 };
+
+/* What the operands hold. */
+enum { OF_BF16, OF_BYTES, OF_PARTS };
 
 /* A block: its operands, and where its sums go, ldc bytes apart. */
 struct amx_block {
@@ -138,11 +144,12 @@ struct amx_block {
     ptrdiff_t strip; /* bytes to the second strip; 0 where there is one, which then is taken twice */
     uint8_t *c;
     ptrdiff_t ldc;
+    const uint8_t *start; /* NULL: 0 */
 };
 
 #define DOT(to, a, b)                                                                             \
     do {                                                                                          \
-        if (bytes) _tile_dpbusd(to, a, b);                                                        \
+        if (of == OF_BYTES) _tile_dpbusd(to, a, b);                                                        \
         else _tile_dpbf16ps(to, a, b);                                                            \
     } while (0)
 
@@ -150,7 +157,7 @@ struct amx_block {
  * computed: a tile takes as long to store as to multiply. */
 static inline __attribute__((always_inline)) void amx_step(const struct amx_block *t, const uint8_t *a0,
                                                            const uint8_t *a1, ptrdiff_t lda, const uint8_t *b0,
-                                                           const uint8_t *b1, int last, const int bytes)
+                                                           const uint8_t *b1, int last, const int of)
 {
     _tile_loadd(4, a0, lda);
     _tile_loadd(6, b0, STEP);
@@ -166,6 +173,61 @@ static inline __attribute__((always_inline)) void amx_step(const struct amx_bloc
     if (last) _tile_stored(3, t->c + TILE * t->ldc + STEP, t->ldc);
 }
 
+#define DOT4()                                                                                    \
+    do {                                                                                          \
+        _tile_dpbf16ps(0, 4, 6);                                                                  \
+        _tile_dpbf16ps(2, 5, 6);                                                                  \
+        _tile_dpbf16ps(1, 4, 7);                                                                  \
+        _tile_dpbf16ps(3, 5, 7);                                                                  \
+    } while (0)
+
+static inline void load_a(const uint8_t *a, ptrdiff_t lda)
+{
+    _tile_loadd(4, a, lda);
+    _tile_loadd(5, a + TILE * lda, lda);
+}
+
+static inline void load_b(const uint8_t *b, ptrdiff_t strip)
+{
+    _tile_loadd(6, b, STEP);
+    _tile_loadd(7, b + strip, STEP);
+}
+
+/* The six products of parts, the largest last, in an order that loads few tiles twice. */
+static inline __attribute__((always_inline)) void split_step(const struct amx_product *p, const uint8_t *a,
+                                                             const uint8_t *b, ptrdiff_t strip)
+{
+    load_a(a, p->lda);
+    load_b(b + 2 * p->b_part, strip);
+    DOT4();
+    load_b(b + p->b_part, strip);
+    DOT4();
+    load_a(a + p->a_part, p->lda);
+    DOT4();
+    load_b(b, strip);
+    DOT4();
+    load_a(a + 2 * p->a_part, p->lda);
+    DOT4();
+    load_a(a, p->lda);
+    DOT4();
+}
+
+static inline void load_sums(const uint8_t *from, ptrdiff_t ld)
+{
+    _tile_loadd(0, from, ld);
+    _tile_loadd(1, from + STEP, ld);
+    _tile_loadd(2, from + TILE * ld, ld);
+    _tile_loadd(3, from + TILE * ld + STEP, ld);
+}
+
+static inline void store_sums(const struct amx_block *t)
+{
+    _tile_stored(0, t->c, t->ldc);
+    _tile_stored(1, t->c + STEP, t->ldc);
+    _tile_stored(2, t->c + TILE * t->ldc, t->ldc);
+    _tile_stored(3, t->c + TILE * t->ldc + STEP, t->ldc);
+}
+
 static inline void clear_sums(void)
 {
     _tile_zero(0);
@@ -176,7 +238,7 @@ static inline void clear_sums(void)
 
 /* The end of k, or a product of few rows: whole tiles are made of what is there. */
 static void amx_edge(const struct amx_product *p, const struct amx_block *t, const uint8_t *a, const uint8_t *b,
-                     int k, int last, const int bytes)
+                     int k, int last, const int of)
 {
     uint8_t block[4][TILE * STEP] __attribute__((aligned(64)));
     const int left = p->depth - k < STEP ? p->depth - k : STEP, words = left / 4;
@@ -187,33 +249,41 @@ static void amx_edge(const struct amx_product *p, const struct amx_block *t, con
         b = padded(block[2], b, STEP, words, STEP);
         b1 = padded(block[3], b1, STEP, words, STEP);
     }
-    amx_step(t, a0, a1, STEP, b, b1, last, bytes);
+    amx_step(t, a0, a1, STEP, b, b1, last, of);
 }
 
 static inline __attribute__((always_inline)) void amx_multiply(const struct amx_product *p,
                                                                const struct amx_block *t, struct amx_tail *tail,
-                                                               const int kind, const int bytes)
+                                                               const int kind, const int of)
 {
     const int whole = t->rows == BLOCK;
     const int steps = p->segments * ((p->depth + STEP - 1) / STEP), rows = (BLOCK + steps - 1) / steps;
     const uint8_t *b = t->b;
-    clear_sums();
-    for (int s = 0; s < p->segments; s++) {
+    if (of == OF_PARTS && t->start) load_sums(t->start, p->lds);
+    else clear_sums();
+    if (of == OF_PARTS) {
+        for (int k = 0; k < p->depth; k += STEP, b += TILE * STEP) {
+            split_step(p, t->a + k, b, t->strip);
+            tail_rows(tail, rows, kind);
+        }
+        store_sums(t);
+    }
+    for (int s = 0; of != OF_PARTS && s < p->segments; s++) {
         const uint8_t *a = t->a + p->shift[s];
         const int end = s + 1 < p->segments ? INT_MAX : p->depth;
         int k = 0;
         for (; whole && k + STEP <= p->depth; k += STEP, b += TILE * STEP) {
-            amx_step(t, a + k, a + k + TILE * p->lda, p->lda, b, b + t->strip, k + STEP >= end, bytes);
+            amx_step(t, a + k, a + k + TILE * p->lda, p->lda, b, b + t->strip, k + STEP >= end, of);
             tail_rows(tail, rows, kind);
         }
-        for (; k < p->depth; k += STEP, b += TILE * STEP) amx_edge(p, t, a, b, k, k + STEP >= end, bytes);
+        for (; k < p->depth; k += STEP, b += TILE * STEP) amx_edge(p, t, a, b, k, k + STEP >= end, of);
         if (p->depth % STEP) b += (p->depth % STEP - STEP) * TILE;
     }
     tail_rows(tail, BLOCK, kind);
 }
 
 static inline __attribute__((always_inline)) void amx_run(const struct amx_product *p, const int kind,
-                                                          const int bytes)
+                                                          const int of)
 {
     float sums[2][BLOCK * BLOCK] __attribute__((aligned(64)));
     struct amx_tail tail = {.q = p->q, .ldc = p->ldc};
@@ -230,8 +300,9 @@ static inline __attribute__((always_inline)) void amx_run(const struct amx_produ
                 .a = p->a + first * p->lda, .b = p->b + j * strip / TILE, .rows = rows,
                 .strip = p->width - j > TILE ? strip : 0, .c = (uint8_t *)(direct ? c : sums[turn]),
                 .ldc = 4 * (direct ? p->ldc : BLOCK),
+                .start = p->start ? p->start + first * p->lds + 4 * j : NULL,
             };
-            amx_multiply(p, &block, &tail, kind, bytes);
+            amx_multiply(p, &block, &tail, kind, of);
             tail.sums = sums[turn];
             tail.next = m - first; /* what is before has been finished, maybe in place */
             tail.rows = direct ? 0 : rows;
@@ -287,12 +358,12 @@ static void gemm_tile_bf16(const struct fm_gemm_tile_bf16 *t)
         if (t->rows >= BLOCK) return;
     }
     switch (kind) {
-    case 0: amx_run(&p, 0, 0); break;
-    case KIND_HALF: amx_run(&p, KIND_HALF, 0); break;
-    case KIND_HALF | KIND_GELU: amx_run(&p, KIND_HALF | KIND_GELU, 0); break;
-    case KIND_ADD: amx_run(&p, KIND_ADD, 0); break;
-    case KIND_PLAIN: amx_run(&p, KIND_PLAIN, 0); break;
-    default: amx_run(&p, KIND_OTHER, 0); break;
+    case 0: amx_run(&p, 0, OF_BF16); break;
+    case KIND_HALF: amx_run(&p, KIND_HALF, OF_BF16); break;
+    case KIND_HALF | KIND_GELU: amx_run(&p, KIND_HALF | KIND_GELU, OF_BF16); break;
+    case KIND_ADD: amx_run(&p, KIND_ADD, OF_BF16); break;
+    case KIND_PLAIN: amx_run(&p, KIND_PLAIN, OF_BF16); break;
+    default: amx_run(&p, KIND_OTHER, OF_BF16); break;
     }
 }
 
@@ -305,10 +376,26 @@ static void gemm_tile_int8(const struct fm_gemm_tile_int8 *t)
     };
     switch (kind_of(&t->ep, !t->c)) {
     case KIND_PLAIN:
-    case 0: amx_run(&p, 0, 1); break;
-    case KIND_HALF: amx_run(&p, KIND_HALF, 1); break;
-    case KIND_GELU: amx_run(&p, KIND_GELU, 1); break;
-    case KIND_ADD: amx_run(&p, KIND_ADD, 1); break;
-    default: amx_run(&p, KIND_OTHER, 1); break;
+    case 0: amx_run(&p, 0, OF_BYTES); break;
+    case KIND_HALF: amx_run(&p, KIND_HALF, OF_BYTES); break;
+    case KIND_GELU: amx_run(&p, KIND_GELU, OF_BYTES); break;
+    case KIND_ADD: amx_run(&p, KIND_ADD, OF_BYTES); break;
+    default: amx_run(&p, KIND_OTHER, OF_BYTES); break;
+    }
+}
+
+static void gemm_split(const struct fm_gemm_split *t)
+{
+    const struct amx_product p = {
+        .a = (const uint8_t *)t->a, .lda = 2 * t->lda, .rows = t->rows, .segments = 1, .depth = 2 * t->depth,
+        .b = (const uint8_t *)t->b, .width = t->width, .columns = t->width, .ep = t->ep, .c = t->c, .ldc = t->ldc,
+        .a_part = 2 * t->a_part, .b_part = 4 * t->b_part, .start = (const uint8_t *)t->start, .lds = 4 * t->lds,
+    };
+    switch (kind_of(&t->ep, 0)) {
+    case KIND_PLAIN: amx_run(&p, KIND_PLAIN, OF_PARTS); break;
+    case 0: amx_run(&p, 0, OF_PARTS); break;
+    case KIND_GELU: amx_run(&p, KIND_GELU, OF_PARTS); break;
+    case KIND_ADD: amx_run(&p, KIND_ADD, OF_PARTS); break;
+    default: amx_run(&p, KIND_OTHER, OF_PARTS); break;
     }
 }

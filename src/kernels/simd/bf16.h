@@ -96,6 +96,24 @@ static void to_bf16(uint16_t *y, const float *x, int n)
     if (i < n) vf_store_bf16_n(y + i, n - i, vf_load_n(x + i, n - i));
 }
 
+static void split_bf16(uint16_t *y, ptrdiff_t part, const float *x, int n)
+{
+    int i = 0;
+    for (; i + VF <= n; i += VF) {
+        const vf v = vf_load(x + i), rest = vf_sub(v, vf_as_bf16(v));
+        vf_store_bf16(y + i, v);
+        vf_store_bf16(y + part + i, rest);
+        vf_store_bf16(y + 2 * part + i, vf_sub(rest, vf_as_bf16(rest)));
+    }
+    for (; i < n; i++) {
+        float rest = x[i];
+        for (int p = 0; p < FM_SPLIT_PARTS; p++) {
+            y[p * part + i] = fm_float_bf16(rest);
+            rest -= fm_bf16_float(y[p * part + i]);
+        }
+    }
+}
+
 static void pack_pairs(uint32_t *panel, const uint16_t *w, ptrdiff_t ld, int n, int k, int width)
 {
     for (ptrdiff_t i = 0; i < k; i += 2) {

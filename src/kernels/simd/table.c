@@ -43,6 +43,7 @@ const struct fm_kernels PASTE(fm_kernels_, FM_LEVEL) = {
     .open_tiles = open_tiles,
     .close_tiles = close_tiles,
     .attend = attend,
+    .gemm_split = gemm_split,
 #else
     .strip = VF * VF_PER_PANEL,
 #endif

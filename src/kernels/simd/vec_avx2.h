@@ -83,6 +83,11 @@ static inline __m128i vf_bf16_bits(vf v)
     r = _mm256_blendv_epi8(r, _mm256_and_si256(high, _mm256_set1_epi32(0x8000)), zero);
     return _mm_packus_epi32(_mm256_castsi256_si128(r), _mm256_extracti128_si256(r, 1));
 }
+/* v rounded to bf16. */
+static inline vf vf_as_bf16(vf v)
+{
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(vf_bf16_bits(v)), 16));
+}
 static inline void vf_store_bf16(uint16_t *p, vf v)
 {
     _mm_storeu_si128((__m128i *)(void *)p, vf_bf16_bits(v));

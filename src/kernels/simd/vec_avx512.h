@@ -82,6 +82,11 @@ static inline __m256i vf_bf16_bits(vf v)
     return _mm512_cvtepi32_epi16(r);
 #endif
 }
+/* v rounded to bf16. */
+static inline vf vf_as_bf16(vf v)
+{
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(vf_bf16_bits(v)), 16));
+}
 static inline void vf_store_bf16(uint16_t *p, vf v)
 {
     _mm256_storeu_si256((__m256i *)(void *)p, vf_bf16_bits(v));
