@@ -8,7 +8,7 @@
  * larger score has come (Milakov and Gimelshein 2018; Dao et al. 2022, FlashAttention). In the end it is
  * divided by the rows' sums. So the n x n matrix never exists, the scores at hand stay in the first
  * cache, and memory is linear in n. */
-#include "ops/ops.h"
+#include "ops/split.h"
 
 #include <math.h>
 
@@ -141,6 +141,10 @@ void fm_attention(struct fm_context *context, const float *qkv, int n, int heads
                   const struct fm_score_bias *bias, float *y)
 {
     const struct fm_kernels *k = context->kernels;
+    if (fm_is_attention_split(context, n, d)) {
+        fm_attention_split(context, qkv, n, heads, d, bias, y);
+        return;
+    }
     struct attention t = {.k = k, .qkv = qkv, .y = y, .n = n, .heads = heads, .d = d,
                           .bias = bias};
     const size_t threads = (size_t)context->threads, parts = fm_attention_parts(heads, n, context->threads);

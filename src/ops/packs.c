@@ -29,6 +29,14 @@ void *fm_pack_get(struct fm_context *context, const struct fm_weights *w, size_t
     return pack->packed;
 }
 
+void *fm_pack_get_f32(struct fm_context *context, const struct fm_product *p, size_t bytes, bool *ready)
+{
+    const bool large = (int64_t)p->weights->in * p->weights->out >= FM_KEEP_WEIGHTS;
+    if (p->m <= FM_KEEP_ROWS || (p->segments == 1 && large)) return fm_pack_get(context, p->weights, bytes, ready);
+    *ready = false;
+    return fm_arena_alloc(context->arena, bytes, 1);
+}
+
 void fm_pack_done(struct fm_context *context, const struct fm_weights *w, size_t bytes)
 {
     struct fm_packs *packs = context->packs;

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT
- * Weights that a session keeps in packed form, so that only its first run packs them. Those of bf16 and int8
- * products are half and a quarter of the file's size, and what they were made of is not needed any more: it
- * is given back to the system, which has it in its page cache. Of f32 products a copy is as large as what it
- * is made of, or larger, and packing is 2 % of the time at 1370 rows: only those of few rows are kept, where it
- * is a third of it and more. */
+ * Weights that a session keeps in packed form, so that only its first run packs them; what they were made of is not
+ * needed any more and is given back to the system, which has it in its page cache. Those of bf16 and int8 products
+ * are half and a quarter of an f32 file's size, those of f32 products as large, or half as large again in parts
+ * (split.h). Packing is not all that this saves: pages of a file are small, and on a virtual machine they have been
+ * read at a tenth of the speed of large ones, which made a quarter of a run in f32. Not kept are f32 products of
+ * few weights, and convolutions of many rows. */
 #ifndef FM_PACKS_H
 #define FM_PACKS_H
 
 #include "base/mapfile.h"
 #include "ops/ops.h"
 
-enum { FM_KEEP_ROWS = 256, FM_KEEP_TILES = 64 }; /* of a product, of a Winograd convolution: at most */
+/* Of a product, of a Winograd convolution: at most. Weights of a linear layer of more rows: at least. */
+enum { FM_KEEP_ROWS = 256, FM_KEEP_TILES = 64, FM_KEEP_WEIGHTS = 1 << 18 };
 
 struct fm_pack {
     const void *data; /* of the weights, and the bytes in packed form: the key */
@@ -29,6 +31,9 @@ struct fm_packs {
 /* `bytes` for w in packed form, from the session's packs or, where it has none or w is not of the model's
  * file, from the arena. A second call for the same w and bytes, in a dry run too, gives the same. *ready: it is filled already. NULL while dry. */
 void *fm_pack_get(struct fm_context *context, const struct fm_weights *w, size_t bytes, bool *ready);
+
+/* The same, but for one run only unless that product's weights are kept. */
+void *fm_pack_get_f32(struct fm_context *context, const struct fm_product *p, size_t bytes, bool *ready);
 
 /* It has been filled (unless the run was cancelled): w's data will not be read again. */
 void fm_pack_done(struct fm_context *context, const struct fm_weights *w, size_t bytes);

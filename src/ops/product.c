@@ -7,9 +7,7 @@
 
 #include <string.h>
 
-/* ---- packing ---------------------------------------------------------------------------------
- * Panels are packed anew for each product of many rows: 2 % of its time at 1370 rows, and the weights stay
- * where they are, mapped and shared, in the file's type. Those of products of few rows are kept (packs.h). */
+/* ---- packing: kept by the session, or in each run anew, see packs.h ---- */
 
 size_t fm_packed_size(const struct fm_kernels *k, int out, int in)
 {
@@ -104,13 +102,13 @@ static void run_tiles(struct fm_context *context, const struct fm_product *p)
     const struct fm_weights *w = p->weights;
     size_t mark = fm_arena_mark(context->arena);
     const size_t size = fm_packed_size(context->kernels, w->out, w->in);
-    const bool keep = p->m <= FM_KEEP_ROWS;
-    bool ready = false;
-    float *packed = keep ? fm_pack_get(context, w, size * sizeof(float), &ready)
-                         : fm_arena_alloc(context->arena, size, sizeof(float));
+    bool ready;
+    float *packed = fm_pack_get_f32(context, p, size * sizeof(float), &ready);
     if (!context->dry) {
-        if (!ready) fm_pack(context, w, packed);
-        if (keep) fm_pack_done(context, w, size * sizeof(float));
+        if (!ready) {
+            fm_pack(context, w, packed);
+            fm_pack_done(context, w, size * sizeof(float));
+        }
         /* all of B passes by for each block of A: the larger, the better, as long as all threads have work */
         struct tiles t = {
             .p = p, .k = context->kernels, .packed = packed, .block = LARGE_BLOCK,

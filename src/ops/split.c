@@ -4,6 +4,7 @@
 #include "ops/split.h"
 
 #include "kernels/cpu.h"
+#include "ops/packs.h"
 
 enum { PARTS = FM_SPLIT_PARTS, MOST_ROWS = 352, MOST_DEPTH = 512, PAD = 32 };
 
@@ -143,7 +144,9 @@ void fm_split_run(struct fm_context *context, const struct fm_product *p)
     choose_blocks(&s, context->threads);
     s.range = fm_packed_size(s.k, w->out, s.depth) / 2;
     s.part = (size_t)s.ranges * s.range;
-    s.packed = fm_arena_alloc(context->arena, PARTS * s.part, sizeof *s.packed);
+    bool ready;
+    const size_t packed = PARTS * s.part * sizeof *s.packed;
+    s.packed = fm_pack_get_f32(context, p, packed, &ready);
     s.stride = (size_t)s.depth + PAD; /* rows and parts that do not lie a power of two apart: caches and the order
                                        * of loads and stores go by the lower bits of addresses */
     s.rows_part = (size_t)s.most * s.stride + 3 * PAD;
@@ -152,7 +155,10 @@ void fm_split_run(struct fm_context *context, const struct fm_product *p)
     if (s.ranges > 1)
         s.sums = fm_arena_alloc(context->arena, threads * (size_t)s.most, (size_t)w->out * sizeof *s.sums);
     if (!context->dry) {
-        fm_parallel_for(context, (size_t)divide(w->out, s.k->panel), pack_task, &s);
+        if (!ready) {
+            fm_parallel_for(context, (size_t)divide(w->out, s.k->panel), pack_task, &s);
+            fm_pack_done(context, w, packed);
+        }
         fm_parallel_for(context, (size_t)s.blocks, tile_task, &s);
     }
     fm_arena_release(context->arena, mark);
