@@ -97,9 +97,10 @@ struct fm_gemm_tile_int8 {
 /* The first with operands of three bf16 parts, x = x0 + x1 + x2 to 2^-26 of it (split_bf16): of the nine products
  * of parts the six that are more than 2^-26 of the whole are summed in f32, so it errs about as the f32 product does,
  * on units that are fourteen times as fast. Part i of row m of A is the depth values at a + i * a_part + m * lda;
- * part i of B starts at b + i * b_part, in strips of 16 columns as above. Sums start from start [rows][lds], which may be C, or from
- * 0. rows >= FM_SPLIT_ROWS, depth and width are multiples of FM_SPLIT_DEPTH and FM_SPLIT_COLUMNS. An infinite
- * operand makes NaN. Between open_tiles and close_tiles. */
+ * part i of B starts at b + i * b_part, in strips of 16 columns as above. Sums start from start [rows][lds], or from
+ * 0; start may be C only where rows is a multiple of FM_SPLIT_ROWS. There are at least so many rows; depth and width
+ * are multiples of FM_SPLIT_DEPTH and FM_SPLIT_COLUMNS. An infinite operand makes NaN. Between open_tiles and
+ * close_tiles. */
 enum { FM_SPLIT_PARTS = 3, FM_SPLIT_ROWS = 32, FM_SPLIT_DEPTH = 32, FM_SPLIT_COLUMNS = 32 };
 
 struct fm_gemm_split {

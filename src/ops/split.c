@@ -16,7 +16,7 @@ struct split {
     uint16_t *rows;        /* per worker [PARTS][most][stride] */
     size_t rows_part, stride; /* values: of one, and of a row in it */
     float *wide;           /* per worker [in]: weights that are not f32 */
-    float *sums;           /* per worker [most][out]; NULL: one range */
+    float *sums;           /* per worker two [most][out], by turns; NULL: one range */
     int block, blocks, most; /* rows of a task, at most: the last may have less, or some more */
     int depth, ranges;
 };
@@ -69,21 +69,23 @@ static void split_rows(const struct split *s, int first, int n, int from, uint16
     }
 }
 
-/* One range of k: from the sums so far to the next, or to the result. */
+/* One range of k: from the sums so far to the next, or to the result. Not in place: the last rows of a product
+ * that are no whole block are computed twice. */
 static void multiply(const struct split *s, int first, int n, int r, const uint16_t *rows, float *sums)
 {
     const struct fm_product *p = s->p;
     const struct fm_weights *w = p->weights;
+    const size_t size = (size_t)s->most * (size_t)w->out;
     for (int j = 0; j < w->out; j += s->k->panel) {
         const int left = w->out - j, width = fm_panel_width(s->k, left);
         struct fm_gemm_split tile = {
             .a = rows, .a_part = (ptrdiff_t)s->rows_part, .lda = (ptrdiff_t)s->stride, .rows = n, .depth = s->depth,
             .b = s->packed + (size_t)r * s->range + (size_t)j * (size_t)s->depth / 2, .b_part = (ptrdiff_t)s->part,
             .width = width, .ldc = w->out,
-            .start = r ? sums + j : NULL, .lds = w->out,
+            .start = r ? sums + (r - 1) % 2 * size + j : NULL, .lds = w->out,
         };
         if (r + 1 < s->ranges) {
-            tile.c = sums + j;
+            tile.c = sums + r % 2 * size + j;
         } else {
             tile.c = p->c + (size_t)first * (size_t)w->out + j;
             tile.ep = fm_epilogue_at(&p->ep, first);
@@ -100,7 +102,7 @@ static void tile_task(void *arg, size_t task, int worker)
     const struct split *s = arg;
     const int first = (int)task * s->block, last = (int)task + 1 < s->blocks ? first + s->block : s->p->m;
     uint16_t *rows = rows_of(s, worker);
-    float *sums = s->sums ? s->sums + (size_t)worker * (size_t)s->most * (size_t)s->p->weights->out : NULL;
+    float *sums = s->sums ? s->sums + (size_t)worker * 2 * (size_t)s->most * (size_t)s->p->weights->out : NULL;
     fm_open_tiles(s->k);
     for (int r = 0; r < s->ranges; r++) {
         split_rows(s, first, last - first, r * s->depth, rows);
@@ -153,7 +155,7 @@ void fm_split_run(struct fm_context *context, const struct fm_product *p)
     s.rows = fm_arena_alloc(context->arena, threads * PARTS, s.rows_part * sizeof *s.rows);
     s.wide = fm_arena_alloc(context->arena, threads, (size_t)w->in * sizeof *s.wide);
     if (s.ranges > 1)
-        s.sums = fm_arena_alloc(context->arena, threads * (size_t)s.most, (size_t)w->out * sizeof *s.sums);
+        s.sums = fm_arena_alloc(context->arena, threads * 2 * (size_t)s.most, (size_t)w->out * sizeof *s.sums);
     if (!context->dry) {
         if (!ready) {
             fm_parallel_for(context, (size_t)divide(w->out, s.k->panel), pack_task, &s);
