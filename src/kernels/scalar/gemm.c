@@ -165,7 +165,12 @@ void fm_scalar_gemm_split(const struct fm_gemm_split *t)
                 }
                 sum += a * b;
             }
-            t->c[m * t->ldc + j] = (float)sum;
+            struct fm_epilogue ep = fm_epilogue_at(&t->ep, m);
+            float result = (float)sum;
+            if (ep.bias) ep.bias += j;
+            if (ep.gamma) ep.gamma += j;
+            if (ep.residual) ep.residual += j; /* may be C */
+            fm_scalar_finish_rows(&result, 1, 1, 1, &ep);
+            t->c[m * t->ldc + j] = result;
         }
-    fm_scalar_finish_rows(t->c, t->ldc, t->rows, t->width, &t->ep);
 }
