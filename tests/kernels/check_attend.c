@@ -64,7 +64,7 @@ static void attend_one(struct checker *c, int n, int skip, float amplitude, int 
     for (int i = 0; i < ROWS * LDY; i++) y[i] = expected[i] = UNTOUCHED;
     struct fm_attend a = {.q = o.q, .ldq = LDQ, .keys = o.keys, .values = o.values, .n = n, .scale = 0.125f,
                           .skip = skip, .y = expected, .ldy = LDY};
-    fm_kernels_scalar.attend(&a);
+    scalar_with_all()->attend(&a);
     a.y = y;
     fm_open_tiles(c->k);
     c->k->attend(&a);

@@ -86,6 +86,7 @@ void check_op(const struct op *op)
     (void)fm_blas_load(NULL); /* as a session does */
     for (int l = 0; l < n; l++)
         check_threads(op, (struct setting){levels[l], FATHOM_GEMM_DEFAULT, 1});
+    check_threads(op, (struct setting){scalar_with_all(), FATHOM_GEMM_DEFAULT, 1});
     if (!op->levels_only && has_openblas())
         check_threads(op, (struct setting){levels[n - 1], FATHOM_GEMM_OPENBLAS, 1});
 }

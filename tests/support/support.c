@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "kernels/scalar/scalar.h"
 #include "support/support.h"
 
 #include <criterion/criterion.h>
@@ -120,6 +121,16 @@ int cpu_levels(const struct fm_kernels *levels[LEVELS])
         else printf("this machine lacks %s: not tested\n", names[i]);
     }
     return n;
+}
+
+const struct fm_kernels *scalar_with_all(void)
+{
+    static struct fm_kernels all;
+    all = fm_kernels_scalar;
+    all.level = "scalar, with all";
+    all.attend = fm_scalar_attend;
+    all.gemm_split = fm_scalar_gemm_split;
+    return &all;
 }
 
 int has_openblas(void)

@@ -40,6 +40,9 @@ void guarded_free(struct guarded *g);
 enum { LEVELS = 5 };
 int cpu_levels(const struct fm_kernels *levels[LEVELS]);
 
+/* The scalar level with the kernels that levels may lack, so that what uses them is tested on every machine. */
+const struct fm_kernels *scalar_with_all(void);
+
 /* Whether OpenBLAS can be loaded; says so if not. */
 int has_openblas(void);
 

@@ -17,6 +17,7 @@ static inline float fm_scalar_clamped(float v, enum fm_activation act)
 #define K(ret, name, args) ret fm_scalar_##name args;
 #include "kernels/list.h"
 #undef K
+/* The truth of kernels that levels may lack. The scalar level itself does without, as they are not for it. */
 void fm_scalar_attend(const struct fm_attend *attend);
 void fm_scalar_gemm_split(const struct fm_gemm_split *tile);
 

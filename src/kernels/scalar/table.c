@@ -7,7 +7,5 @@ const struct fm_kernels fm_kernels_scalar = {
     .lanes = FM_SCALAR_PANEL,
     .panel = FM_SCALAR_PANEL,
     .strip = FM_SCALAR_PANEL,
-    .attend = fm_scalar_attend,
-    .gemm_split = fm_scalar_gemm_split,
 #include "kernels/list.h"
 };
