@@ -26,15 +26,23 @@ void *fm_pack_get(struct fm_context *context, const struct fm_weights *w, size_t
         *pack = (struct fm_pack){.data = w->data, .bytes = bytes, .packed = fm_arena_alloc(&packs->arena, bytes, 1)};
     }
     *ready = pack->ready;
+    pack->lasts = true;
     return pack->packed;
 }
 
 void *fm_pack_get_f32(struct fm_context *context, const struct fm_product *p, size_t bytes, bool *ready)
 {
     const bool large = (int64_t)p->weights->in * p->weights->out >= FM_KEEP_WEIGHTS;
-    if (p->m <= FM_KEEP_ROWS || (p->segments == 1 && large)) return fm_pack_get(context, p->weights, bytes, ready);
+    void *scratch = fm_arena_alloc(context->arena, bytes, 1);
     *ready = false;
-    return fm_arena_alloc(context->arena, bytes, 1);
+    if (!kept(context->packs, p->weights) || (p->m > FM_KEEP_ROWS && (p->segments > 1 || !large))) return scratch;
+    struct fm_pack *before = find(context->packs, p->weights->data, bytes);
+    const bool again = before != NULL;
+    void *lasting = fm_pack_get(context, p->weights, bytes, ready);
+    if (again || context->dry) return lasting;
+    struct fm_pack *pack = find(context->packs, p->weights->data, bytes);
+    if (pack) pack->lasts = false;
+    return scratch;
 }
 
 void fm_pack_done(struct fm_context *context, const struct fm_weights *w, size_t bytes)
@@ -42,7 +50,7 @@ void fm_pack_done(struct fm_context *context, const struct fm_weights *w, size_t
     struct fm_packs *packs = context->packs;
     if (!kept(packs, w) || fm_cancelled(context)) return;
     struct fm_pack *pack = find(packs, w->data, bytes);
-    if (!pack) return;
+    if (!pack || !pack->lasts) return;
     pack->ready = true;
     fm_mapfile_forget(packs->file, w->data, (size_t)w->out * (size_t)w->in * fm_dtype_size(w->type));
 }

@@ -18,7 +18,7 @@ struct fm_pack {
     const void *data; /* of the weights, and the bytes in packed form: the key */
     size_t bytes;
     void *packed;
-    bool ready;
+    bool ready, lasts; /* lasts: what is filled next is `packed`, and not a run's own memory */
 };
 
 struct fm_packs {
@@ -32,7 +32,8 @@ struct fm_packs {
  * file, from the arena. A second call for the same w and bytes, in a dry run too, gives the same. *ready: it is filled already. NULL while dry. */
 void *fm_pack_get(struct fm_context *context, const struct fm_weights *w, size_t bytes, bool *ready);
 
-/* The same, but for one run only unless that product's weights are kept. */
+/* The same for that product, whose packed form lasts from the second run on, if at all: a session that runs once
+ * need not touch memory for runs to come. */
 void *fm_pack_get_f32(struct fm_context *context, const struct fm_product *p, size_t bytes, bool *ready);
 
 /* It has been filled (unless the run was cancelled): w's data will not be read again. */
