@@ -129,12 +129,10 @@ static void attend(const struct attention *t, size_t head, int first, int rows, 
 static void attend_task(void *arg, size_t task, int worker)
 {
     const struct attention *t = arg;
-    const size_t head = task % (size_t)t->heads;
-    const int first = (int)(task / (size_t)t->heads) * t->queries;
-    const int last = t->n - first < t->queries ? t->n : first + t->queries;
-    pack_head(t, head, worker);
-    for (int m = first; m < last; m += QUERY_ROWS)
-        attend(t, head, m, last - m < QUERY_ROWS ? last - m : QUERY_ROWS, worker);
+    const struct fm_attention_task own = fm_attention_task(task, t->heads, t->n, t->queries);
+    pack_head(t, own.head, worker);
+    for (int m = own.first; m < own.last; m += QUERY_ROWS)
+        attend(t, own.head, m, own.last - m < QUERY_ROWS ? own.last - m : QUERY_ROWS, worker);
 }
 
 void fm_attention(struct fm_context *context, const float *qkv, int n, int heads, int d,
@@ -148,7 +146,7 @@ void fm_attention(struct fm_context *context, const float *qkv, int n, int heads
     struct attention t = {.k = k, .qkv = qkv, .y = y, .n = n, .heads = heads, .d = d,
                           .bias = bias};
     const size_t threads = (size_t)context->threads, parts = fm_attention_parts(heads, n, context->threads);
-    t.queries = ((n + (int)parts - 1) / (int)parts + FM_TILE_ROWS - 1) / FM_TILE_ROWS * FM_TILE_ROWS;
+    t.queries = fm_attention_queries(n, parts, FM_TILE_ROWS);
     t.keys_size = fm_packed_size(k, n, d);
     t.values_size = fm_packed_size(k, d, n);
 

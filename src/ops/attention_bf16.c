@@ -165,18 +165,16 @@ static void attend_fused(const struct attention *t, size_t head, int first, int 
 static void attend_task(void *arg, size_t task, int worker)
 {
     const struct attention *t = arg;
-    const size_t head = task % (size_t)t->heads;
-    const int first = (int)(task / (size_t)t->heads) * t->queries;
-    const int last = t->n - first < t->queries ? t->n : first + t->queries;
+    const struct fm_attention_task own = fm_attention_task(task, t->heads, t->n, t->queries);
     if (t->fused) {
-        attend_fused(t, head, first, last, worker);
+        attend_fused(t, own.head, own.first, own.last, worker);
         return;
     }
-    pack_head(t, head, worker);
+    pack_head(t, own.head, worker);
     fm_open_tiles(t->k);
-    for (int m = first, rows; m < last; m += rows) {
-        rows = last - m < t->most_rows ? last - m : t->rows; /* no small rest */
-        attend(t, head, m, rows, worker);
+    for (int m = own.first, rows; m < own.last; m += rows) {
+        rows = own.last - m < t->most_rows ? own.last - m : t->rows; /* no small rest */
+        attend(t, own.head, m, rows, worker);
     }
     fm_close_tiles(t->k);
 }
@@ -194,7 +192,7 @@ void fm_attention_bf16(struct fm_context *context, const uint16_t *qkv, int n, i
     t.most_rows = k->open_tiles ? MOST_ROWS : ROWS + 1;
     t.block = k->open_tiles ? TILED_KEYS : KEYS;
     if (t.block > n) t.block = (n + k->panel - 1) / k->panel * k->panel;
-    t.queries = ((n + (int)parts - 1) / (int)parts + unit - 1) / unit * unit;
+    t.queries = fm_attention_queries(n, parts, unit);
     t.fused = k->attend && !bias && d == FM_ATTEND_DEPTH && n >= FM_ATTEND_ROWS;
     t.keys_size = t.fused ? (size_t)padded_keys(n) * (size_t)(d / 2) : fm_packed_size(k, n, d / 2);
     t.values_size = t.fused ? t.keys_size : fm_packed_size(k, d, pairs);

@@ -90,14 +90,12 @@ static void attend(const struct attention *t, size_t head, int first, int skip, 
 static void attend_task(void *arg, size_t task, int worker)
 {
     const struct attention *t = arg;
-    const size_t head = task % (size_t)t->heads;
-    const int first = (int)(task / (size_t)t->heads) * t->queries;
-    const int last = t->n - first < t->queries ? t->n : first + t->queries;
-    pack_head(t, head, worker);
+    const struct fm_attention_task own = fm_attention_task(task, t->heads, t->n, t->queries);
+    pack_head(t, own.head, worker);
     fm_open_tiles(t->k);
-    for (int m = first; m < last; m += ROWS) {
+    for (int m = own.first; m < own.last; m += ROWS) {
         const int row = m < t->n - ROWS ? m : t->n - ROWS; /* the last reach back */
-        attend(t, head, row, m - row, worker);
+        attend(t, own.head, row, m - row, worker);
     }
     fm_close_tiles(t->k);
 }
@@ -115,7 +113,7 @@ void fm_attention_split(struct fm_context *context, const float *qkv, int n, int
                           .heads = heads, .d = d, .bias = bias};
     const size_t threads = (size_t)context->threads, parts = fm_attention_parts(heads, n, context->threads);
     const size_t mark = fm_arena_mark(context->arena), keys = (size_t)t.keys;
-    t.queries = ((n + (int)parts - 1) / (int)parts + ROWS - 1) / ROWS * ROWS;
+    t.queries = fm_attention_queries(n, parts, ROWS);
     t.part = keys * (size_t)d / 2;
     t.k_parts = fm_arena_alloc(context->arena, threads * PARTS * t.part, sizeof *t.k_parts);
     t.v_parts = fm_arena_alloc(context->arena, threads * PARTS * t.part, sizeof *t.v_parts);

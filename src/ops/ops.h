@@ -119,6 +119,24 @@ static inline size_t fm_attention_parts(int heads, int n, int threads)
     return (size_t)(parts < 1 ? 1 : parts > n ? n : parts);
 }
 
+/* The queries of a task of so many parts: whole units. */
+static inline int fm_attention_queries(int n, size_t parts, int unit)
+{
+    return ((n + (int)parts - 1) / (int)parts + unit - 1) / unit * unit;
+}
+
+/* What a task does: the queries first..last - 1 of a head. */
+struct fm_attention_task {
+    size_t head;
+    int first, last;
+};
+
+static inline struct fm_attention_task fm_attention_task(size_t task, int heads, int n, int queries)
+{
+    const int first = (int)(task / (size_t)heads) * queries;
+    return (struct fm_attention_task){task % (size_t)heads, first, n - first < queries ? n : first + queries};
+}
+
 /* y [m, n] = LayerNorm of the rows of x. In place allowed. */
 void fm_layernorm(struct fm_context *context, const float *x, int m, int n, const float *gamma,
                   const float *beta, float eps, float *y);

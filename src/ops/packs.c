@@ -36,8 +36,7 @@ void *fm_pack_get_f32(struct fm_context *context, const struct fm_product *p, si
     void *scratch = fm_arena_alloc(context->arena, bytes, 1);
     *ready = false;
     if (!kept(context->packs, p->weights) || (p->m > FM_KEEP_ROWS && (p->segments > 1 || !large))) return scratch;
-    struct fm_pack *before = find(context->packs, p->weights->data, bytes);
-    const bool again = before != NULL;
+    const bool again = find(context->packs, p->weights->data, bytes) != NULL;
     void *lasting = fm_pack_get(context, p->weights, bytes, ready);
     if (again || context->dry) return lasting;
     struct fm_pack *pack = find(context->packs, p->weights->data, bytes);

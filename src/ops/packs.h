@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Weights that a session keeps in packed form, so that only its first run packs them; what they were made of is not
- * needed any more and is given back to the system, which has it in its page cache. Those of bf16 and int8 products
+ * Weights that a session keeps in packed form, so that only its first run packs them, or the second in f32 (see
+ * fm_pack_get_f32); what they were made of is not needed any more and is given back to the system, which has it in its page cache. Those of bf16 and int8 products
  * are half and a quarter of an f32 file's size, those of f32 products as large, or half as large again in parts
  * (split.h). Packing is not all that this saves: pages of a file are small, and on a virtual machine they have been
  * read at a tenth of the speed of large ones, which made a quarter of a run in f32. Not kept are f32 products of

@@ -23,40 +23,23 @@ struct blur {
     int radius;
 };
 
-/* LANES rows at a time, `stride` apart: one sum waits for itself at each step, several do not for each other. */
-static void blur_lanes(const float *from, size_t stride, int n, int radius, float *restrict to)
+/* `lanes` rows at a time, `stride` apart: one sum waits for itself at each step, several do not for each other. */
+static inline __attribute__((always_inline)) void blur_lanes(const float *from, size_t stride, int n, int radius,
+                                                             const size_t lanes, float *restrict to)
 {
     double sum[LANES] = {0};
     int count = 0;
     for (int i = 0; i < radius && i < n; i++, count++)
-        for (size_t k = 0; k < LANES; k++) sum[k] += (double)from[k * stride + (size_t)i];
+        for (size_t k = 0; k < lanes; k++) sum[k] += (double)from[k * stride + (size_t)i];
     for (int i = 0; i < n; i++) {
         const int in = i + radius, out = i - radius - 1;
         if (in < n) count++;
         if (out >= 0) count--;
-        for (size_t k = 0; k < LANES; k++) {
+        for (size_t k = 0; k < lanes; k++) {
             if (in < n) sum[k] += (double)from[k * stride + (size_t)in];
             if (out >= 0) sum[k] -= (double)from[k * stride + (size_t)out];
             to[k * stride + (size_t)i] = (float)(sum[k] / count);
         }
-    }
-}
-
-static void blur_row(const float *from, int n, int radius, float *restrict to)
-{
-    double sum = 0;
-    int count = 0;
-    for (int i = 0; i < radius && i < n; i++, count++) sum += (double)from[i];
-    for (int i = 0; i < n; i++) {
-        if (i + radius < n) {
-            sum += (double)from[i + radius];
-            count++;
-        }
-        if (i - radius - 1 >= 0) {
-            sum -= (double)from[i - radius - 1];
-            count--;
-        }
-        to[i] = (float)(sum / count);
     }
 }
 
@@ -71,8 +54,9 @@ static void blur_rows(void *arg, size_t block, int worker)
     float *to = b->to->data;
     int y = first;
     for (; y + LANES <= end; y += LANES)
-        blur_lanes(from + (size_t)y * width, width, b->from->width, b->radius, to + (size_t)y * width);
-    for (; y < end; y++) blur_row(from + (size_t)y * width, b->from->width, b->radius, to + (size_t)y * width);
+        blur_lanes(from + (size_t)y * width, width, b->from->width, b->radius, LANES, to + (size_t)y * width);
+    for (; y < end; y++)
+        blur_lanes(from + (size_t)y * width, width, b->from->width, b->radius, 1, to + (size_t)y * width);
 }
 
 static void add_row(double *restrict sum, const float *row, int n, double sign)

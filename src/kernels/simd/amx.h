@@ -220,12 +220,12 @@ static inline void load_sums(const uint8_t *from, ptrdiff_t ld)
     _tile_loadd(3, from + TILE * ld + STEP, ld);
 }
 
-static inline void store_sums(const struct amx_block *t)
+static inline void store_sums(uint8_t *to, ptrdiff_t ld)
 {
-    _tile_stored(0, t->c, t->ldc);
-    _tile_stored(1, t->c + STEP, t->ldc);
-    _tile_stored(2, t->c + TILE * t->ldc, t->ldc);
-    _tile_stored(3, t->c + TILE * t->ldc + STEP, t->ldc);
+    _tile_stored(0, to, ld);
+    _tile_stored(1, to + STEP, ld);
+    _tile_stored(2, to + TILE * ld, ld);
+    _tile_stored(3, to + TILE * ld + STEP, ld);
 }
 
 static inline void clear_sums(void)
@@ -266,7 +266,7 @@ static inline __attribute__((always_inline)) void amx_multiply(const struct amx_
             split_step(p, t->a + k, b, t->strip);
             tail_rows(tail, rows, kind);
         }
-        store_sums(t);
+        store_sums(t->c, t->ldc);
     }
     for (int s = 0; of != OF_PARTS && s < p->segments; s++) {
         const uint8_t *a = t->a + p->shift[s];

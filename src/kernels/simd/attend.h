@@ -107,15 +107,9 @@ static inline void mix(struct attending *a, int first, int keys)
     for (int d = 0; d < DEPTH; d += BLOCK) {
         const uint16_t *v = a->t->values + (ptrdiff_t)first * DEPTH + d * BLOCK;
         const uint32_t *w = a->weights;
-        float *to = a->mixed + d * BLOCK;
-        if (first) {
-            _tile_loadd(0, to, BLOCK * 4);
-            _tile_loadd(1, to + TILE, BLOCK * 4);
-            _tile_loadd(2, to + TILE * BLOCK, BLOCK * 4);
-            _tile_loadd(3, to + TILE * BLOCK + TILE, BLOCK * 4);
-        } else {
-            clear_sums();
-        }
+        uint8_t *to = (uint8_t *)(a->mixed + d * BLOCK);
+        if (first) load_sums(to, BLOCK * 4);
+        else clear_sums();
         for (int j = 0; j < keys; j += BLOCK, v += BLOCK * DEPTH, w += TILE * BLOCK) {
             _tile_loadd(4, v, STEP);
             _tile_loadd(6, w, BLOCK * 4);
@@ -126,10 +120,7 @@ static inline void mix(struct attending *a, int first, int keys)
             _tile_dpbf16ps(2, 5, 6);
             _tile_dpbf16ps(3, 5, 7);
         }
-        _tile_stored(0, to, BLOCK * 4);
-        _tile_stored(1, to + TILE, BLOCK * 4);
-        _tile_stored(2, to + TILE * BLOCK, BLOCK * 4);
-        _tile_stored(3, to + TILE * BLOCK + TILE, BLOCK * 4);
+        store_sums(to, BLOCK * 4);
     }
     written_to(a->mixed);
 }
