@@ -3,16 +3,17 @@
  *
  * A task takes one head and some of the queries, packs the head's K^T and V (its own copy: two cores
  * that read what one of them wrote wait for each other), and goes over its queries, QUERY_ROWS at a
- * time, and over the keys in blocks: scores [QUERY_ROWS, KEYS] = Q K^T, their part of the softmax, and
+ * time, and over the keys in blocks: scores [QUERY_ROWS, block] = Q K^T, their part of the softmax, and
  * their share of the product with V, added to what earlier blocks gave, which shrinks first where a
  * larger score has come (Milakov and Gimelshein 2018; Dao et al. 2022, FlashAttention). In the end it is
- * divided by the rows' sums. So the n x n matrix never exists, the scores at hand stay in the first
- * cache, and memory is linear in n. */
+ * divided by the rows' sums. So the n x n matrix never exists, the scores at hand stay in a near
+ * cache, and memory is linear in n. Blocks are long, because each costs sums over its rows and another
+ * way over the results. */
 #include "ops/split.h"
 
 #include <math.h>
 
-enum { QUERY_ROWS = 4 * FM_TILE_ROWS, KEYS = 256 }; /* KEYS: whole panels at every level */
+enum { QUERY_ROWS = 2 * FM_TILE_ROWS, KEYS = 1408 }; /* KEYS: at most, whole panels at every level */
 
 struct attention {
     const struct fm_kernels *k;
@@ -23,7 +24,8 @@ struct attention {
     float *keys, *values;          /* per worker, of one head: panels [d][keys], panels [n][d] */
     size_t keys_size, values_size; /* of one head */
     int queries;                   /* of a task */
-    float *scores;                 /* per worker [QUERY_ROWS][KEYS] */
+    int block;                     /* keys at a time, whole panels, at most KEYS */
+    float *scores;                 /* per worker [QUERY_ROWS][block] */
 };
 
 /* The head's K and V to the worker's panels. */
@@ -53,26 +55,26 @@ static int tile_rows(const float **a, const float *first, size_t ld, int left)
     return n;
 }
 
-/* scores [rows][KEYS] = Q K^T (+ bias) for the keys from `key` to `last` - 1 */
+/* scores [rows][block] = Q K^T (+ bias) for the keys from `key` to `last` - 1 */
 static void scores_of(const struct attention *t, size_t head, int worker, int first, int rows, int key,
                       int last, float *scores)
 {
     const size_t ld = 3 * (size_t)(t->heads * t->d);
     const float *q = t->qkv + (size_t)first * ld + head * (size_t)t->d, *a[FM_TILE_ROWS];
+    const float *keys = t->keys + (size_t)worker * t->keys_size;
+    struct fm_gemm_tile tile = {.a = a, .segments = 1, .depth = t->d, .ldc = t->block};
     if (t->bias)
         for (int m = 0; m < rows; m++)
-            t->bias->fill(t->bias->source, (int)head, first + m, key, last - key, scores + m * KEYS);
-    for (int j = key; j < last; j += t->k->panel) {
-        const int left = t->n - j, width = fm_panel_width(t->k, left);
-        struct fm_gemm_tile tile = {
-            .a = a, .segments = 1, .depth = t->d,
-            .b = t->keys + (size_t)worker * t->keys_size + (size_t)j * (size_t)t->d, .width = width,
-            .ldc = KEYS, .columns = left < width ? left : width,
-        };
-        for (int m = 0; m < rows; m += FM_TILE_ROWS) {
-            tile.rows = tile_rows(a, q + (size_t)m * ld, ld, rows - m);
-            tile.c = scores + m * KEYS + (j - key);
-            if (t->bias) tile.ep = (struct fm_epilogue){.residual = tile.c, .ldr = KEYS};
+            t->bias->fill(t->bias->source, (int)head, first + m, key, last - key, scores + m * t->block);
+    for (int m = 0; m < rows; m += FM_TILE_ROWS) {
+        tile.rows = tile_rows(a, q + (size_t)m * ld, ld, rows - m);
+        for (int j = key; j < last; j += t->k->panel) {
+            const int left = t->n - j;
+            tile.width = fm_panel_width(t->k, left);
+            tile.columns = left < tile.width ? left : tile.width;
+            tile.b = keys + (size_t)j * (size_t)t->d;
+            tile.c = scores + m * t->block + (j - key);
+            if (t->bias) tile.ep = (struct fm_epilogue){.residual = tile.c, .ldr = t->block};
             t->k->gemm_tile(&tile);
         }
     }
@@ -83,16 +85,15 @@ static void add_values(const struct attention *t, int worker, int rows, int key,
                        const float *scores, float *y)
 {
     const int dim = t->heads * t->d;
-    const float *a[FM_TILE_ROWS];
-    for (int j = 0; j < t->d; j += t->k->panel) {
-        const int left = t->d - j, width = fm_panel_width(t->k, left);
-        struct fm_gemm_tile tile = {
-            .a = a, .segments = 1, .depth = keys,
-            .b = t->values + (size_t)worker * t->values_size + (size_t)j * (size_t)t->n + (size_t)key * (size_t)width,
-            .width = width, .ldc = dim, .columns = left < width ? left : width,
-        };
-        for (int m = 0; m < rows; m += FM_TILE_ROWS) {
-            tile.rows = tile_rows(a, scores + m * KEYS, KEYS, rows - m);
+    const float *a[FM_TILE_ROWS], *values = t->values + (size_t)worker * t->values_size;
+    struct fm_gemm_tile tile = {.a = a, .segments = 1, .depth = keys, .ldc = dim};
+    for (int m = 0; m < rows; m += FM_TILE_ROWS) {
+        tile.rows = tile_rows(a, scores + m * t->block, (size_t)t->block, rows - m);
+        for (int j = 0; j < t->d; j += t->k->panel) {
+            const int left = t->d - j;
+            tile.width = fm_panel_width(t->k, left);
+            tile.columns = left < tile.width ? left : tile.width;
+            tile.b = values + (size_t)j * (size_t)t->n + (size_t)key * (size_t)tile.width;
             tile.c = y + (size_t)m * (size_t)dim + j;
             if (key > 0) tile.ep = (struct fm_epilogue){.residual = tile.c, .ldr = dim};
             t->k->gemm_tile(&tile);
@@ -105,17 +106,17 @@ static void attend(const struct attention *t, size_t head, int first, int rows, 
 {
     const int dim = t->heads * t->d;
     const float scale = 1.0f / sqrtf((float)t->d);
-    float *scores = t->scores + (size_t)worker * QUERY_ROWS * KEYS;
+    float *scores = t->scores + (size_t)worker * QUERY_ROWS * (size_t)t->block;
     float *y = t->y + (size_t)first * (size_t)dim + head * (size_t)t->d;
     float top[QUERY_ROWS], sum[QUERY_ROWS] = {0}, shrink[QUERY_ROWS];
     for (int m = 0; m < rows; m++) top[m] = -INFINITY;
 
-    for (int key = 0; key < t->n; key += KEYS) {
-        const int keys = t->n - key < KEYS ? t->n - key : KEYS;
+    for (int key = 0; key < t->n; key += t->block) {
+        const int keys = t->n - key < t->block ? t->n - key : t->block;
         int same = 1;
         scores_of(t, head, worker, first, rows, key, key + keys, scores);
         for (int m = 0; m < rows; m++) {
-            shrink[m] = t->k->softmax(scores + m * KEYS, scale, keys, &top[m], &sum[m]);
+            shrink[m] = t->k->softmax(scores + m * t->block, scale, keys, &top[m], &sum[m]);
             same &= shrink[m] == 1.0f;
         }
         if (key > 0 && !same)
@@ -147,13 +148,14 @@ void fm_attention(struct fm_context *context, const float *qkv, int n, int heads
                           .bias = bias};
     const size_t threads = (size_t)context->threads, parts = fm_attention_parts(heads, n, context->threads);
     t.queries = fm_attention_queries(n, parts, FM_TILE_ROWS);
+    t.block = fm_attention_block(n, KEYS, k->panel);
     t.keys_size = fm_packed_size(k, n, d);
     t.values_size = fm_packed_size(k, d, n);
 
     size_t mark = fm_arena_mark(context->arena);
     t.keys = fm_arena_alloc(context->arena, threads * t.keys_size, sizeof(float));
     t.values = fm_arena_alloc(context->arena, threads * t.values_size, sizeof(float));
-    t.scores = fm_arena_alloc(context->arena, threads * QUERY_ROWS * KEYS, sizeof(float));
+    t.scores = fm_arena_alloc(context->arena, threads * QUERY_ROWS * (size_t)t.block, sizeof(float));
     /* per score: two products over d, and softmax's scale, subtraction, exp and sum */
     fm_count(context, FM_UNIT_F32, (4.0 * d + 4) * heads * n * (double)n,
              4.0 * n * heads * d * sizeof *y);

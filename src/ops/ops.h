@@ -125,6 +125,13 @@ static inline int fm_attention_queries(int n, size_t parts, int unit)
     return ((n + (int)parts - 1) / (int)parts + unit - 1) / unit * unit;
 }
 
+/* Keys at a time: as few blocks of at most `most` as there can be, all about as long, of whole panels. */
+static inline int fm_attention_block(int n, int most, int panel)
+{
+    const int blocks = (n + most - 1) / most;
+    return ((n + blocks - 1) / blocks + panel - 1) / panel * panel;
+}
+
 /* What a task does: the queries first..last - 1 of a head. */
 struct fm_attention_task {
     size_t head;

@@ -54,46 +54,68 @@ void fm_pack_words(const struct fm_kernels *k, uint32_t *panel, const void *rows
 
 /* ---- our kernels ------------------------------------------------------------------------------ */
 
-enum { LARGE_BLOCK = 32 * FM_TILE_ROWS, SMALL_BLOCK = 8 * FM_TILE_ROWS }; /* rows of A in a task */
+/* Rows of A in a task, at most and at least, and bytes of B: half of a small second cache. */
+enum { LARGE_BLOCK = 64 * FM_TILE_ROWS, SMALL_BLOCK = 8 * FM_TILE_ROWS, GROUP_BYTES = 256 << 10 };
 
 struct tiles {
     const struct fm_product *p;
     const struct fm_kernels *k;
     const float *packed;
     int block;  /* rows of A in a task */
-    int panels;
+    int group;  /* columns of B in a task, whole panels */
+    int groups;
 };
 
-/* A task is a block of rows times one panel. Neighbouring tasks share the rows. */
+/* A task is a block of rows times a group of panels, which stays in the second cache while the rows go
+ * by, each tile's rows in the first. So C is written along its rows: down its columns, every line would
+ * be on a page of its own. */
 static void tile_task(void *arg, size_t task, int worker)
 {
     (void)worker;
     const struct tiles *t = arg;
     const struct fm_product *p = t->p;
     const struct fm_weights *w = p->weights;
-    int j = (int)(task % (size_t)t->panels) * t->k->panel;
-    int first = (int)(task / (size_t)t->panels) * t->block;
-    int last = first + t->block < p->m ? first + t->block : p->m;
-    int width = fm_panel_width(t->k, w->out - j);
+    const int start = (int)(task % (size_t)t->groups) * t->group;
+    const int end = w->out - start < t->group ? w->out : start + t->group;
+    const int first = (int)(task / (size_t)t->groups) * t->block;
+    const int last = p->m - first < t->block ? p->m : first + t->block;
     const float *a[FM_MAX_SEGMENTS * FM_TILE_ROWS];
     struct fm_gemm_tile tile = {
-        .a = a, .segments = p->segments, .depth = w->in / p->segments,
-        .b = t->packed + (size_t)j * (size_t)w->in, .width = width,
-        .columns = w->out - j < width ? w->out - j : width,
-        .ldc = w->out, .ep = p->ep,
+        .a = a, .segments = p->segments, .depth = w->in / p->segments, .ldc = w->out, .ep = p->ep,
     };
-    if (tile.ep.bias) tile.ep.bias += j;
-    if (tile.ep.gamma) tile.ep.gamma += j;
     for (int m = first; m < last; m += FM_TILE_ROWS) {
         tile.rows = last - m < FM_TILE_ROWS ? last - m : FM_TILE_ROWS;
         p->rows(p->source, m, tile.rows, a);
         for (int s = 0; s < p->segments; s++)
             for (int i = tile.rows; i < FM_TILE_ROWS; i++)
                 a[s * FM_TILE_ROWS + i] = a[s * FM_TILE_ROWS];
-        tile.c = p->c + (size_t)m * (size_t)w->out + j;
-        if (p->ep.residual) tile.ep.residual = p->ep.residual + m * p->ep.ldr + j;
         if (p->ep.row_scale) tile.ep.row_scale = p->ep.row_scale + m;
-        t->k->gemm_tile(&tile);
+        for (int j = start; j < end; j += t->k->panel) {
+            tile.width = fm_panel_width(t->k, w->out - j);
+            tile.columns = w->out - j < tile.width ? w->out - j : tile.width;
+            tile.b = t->packed + (size_t)j * (size_t)w->in;
+            tile.c = p->c + (size_t)m * (size_t)w->out + j;
+            if (p->ep.bias) tile.ep.bias = p->ep.bias + j;
+            if (p->ep.gamma) tile.ep.gamma = p->ep.gamma + j;
+            if (p->ep.residual) tile.ep.residual = p->ep.residual + m * p->ep.ldr + j;
+            t->k->gemm_tile(&tile);
+        }
+    }
+}
+
+/* How the product is cut: the larger the blocks, the less often B comes from memory, as long as all
+ * threads have work. */
+static size_t cut_tiles(struct tiles *t, int threads)
+{
+    const struct fm_weights *w = t->p->weights;
+    const int64_t panel = (int64_t)t->k->panel * w->in * (int64_t)sizeof(float);
+    const int64_t panels = (w->out + t->k->panel - 1) / t->k->panel, most = GROUP_BYTES / panel;
+    size_t blocks;
+    t->group = (int)(most < 1 ? 1 : most < panels ? most : panels) * t->k->panel;
+    t->groups = (w->out + t->group - 1) / t->group;
+    for (t->block = LARGE_BLOCK;; t->block /= 2) {
+        blocks = (size_t)((t->p->m + t->block - 1) / t->block) * (size_t)t->groups;
+        if (blocks >= 8 * (size_t)threads || t->block <= SMALL_BLOCK) return blocks;
     }
 }
 
@@ -109,14 +131,9 @@ static void run_tiles(struct fm_context *context, const struct fm_product *p)
             fm_pack(context, w, packed);
             fm_pack_done(context, w, size * sizeof(float));
         }
-        /* all of B passes by for each block of A: the larger, the better, as long as all threads have work */
-        struct tiles t = {
-            .p = p, .k = context->kernels, .packed = packed, .block = LARGE_BLOCK,
-            .panels = (w->out + context->kernels->panel - 1) / context->kernels->panel,
-        };
-        if ((p->m + t.block - 1) / t.block * t.panels < 8 * context->threads) t.block = SMALL_BLOCK;
-        size_t blocks = (size_t)((p->m + t.block - 1) / t.block);
-        fm_parallel_for(context, blocks * (size_t)t.panels, tile_task, &t);
+        struct tiles t = {.p = p, .k = context->kernels, .packed = packed};
+        const size_t tasks = cut_tiles(&t, context->threads);
+        fm_parallel_for(context, tasks, tile_task, &t);
     }
     fm_arena_release(context->arena, mark);
 }

@@ -260,8 +260,8 @@ static void naive_biased(struct expectation *e, const struct biased *t)
 
 Test(ops, attention_with_bias)
 {
-    static const int sizes[][3] = {{1, 1, 4}, {10, 2, 6}, {25, 3, 8}, {300, 2, 16}};
-    for (int s = 0; s < 4; s++) {
+    static const int sizes[][3] = {{1, 1, 4}, {10, 2, 6}, {25, 3, 8}, {300, 2, 16}, {1450, 1, 8}};
+    for (int s = 0; s < 5; s++) {
         struct random random = {(uint64_t)s + 50};
         struct biased t = {.n = sizes[s][0], .heads = sizes[s][1], .d = sizes[s][2]};
         const size_t n = (size_t)(t.n * t.heads * t.d), all = (size_t)(t.heads * t.n * t.n);

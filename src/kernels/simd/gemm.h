@@ -105,6 +105,25 @@ static inline __attribute__((always_inline)) void finish_any(vf acc[MR][VF_PER_P
     }
 }
 
+/* One step of k: the rows' values at k times a row of the panel. */
+#define STEP(k)                                                                                   \
+    do {                                                                                          \
+        vf bv[VF_PER_PANEL];                                                                      \
+        UNROLL for (int v = 0; v < nv; v++) bv[v] = vf_load(b + v * VF);                          \
+        ROW(0, a0[k]);                                                                            \
+        ROW(1, a1[k]);                                                                            \
+        ROW(2, a2[k]);                                                                            \
+        ROW(3, a3[k]);                                                                            \
+        ROW(4, a4[k]);                                                                            \
+        ROW(5, a5[k]);                                                                            \
+        b += nv * VF;                                                                             \
+    } while (0)
+#define ROW(m, value)                                                                             \
+    do {                                                                                          \
+        const vf x = vf_set1(value);                                                              \
+        UNROLL for (int v = 0; v < nv; v++) acc[m][v] = vf_fma(x, bv[v], acc[m][v]);              \
+    } while (0)
+
 static inline __attribute__((always_inline)) void tile_of(const struct fm_gemm_tile *t, const int nv)
 {
     vf acc[MR][VF_PER_PANEL];
@@ -114,25 +133,16 @@ static inline __attribute__((always_inline)) void tile_of(const struct fm_gemm_t
     for (int s = 0; s < t->segments; s++) {
         const float *const *a = t->a + s * MR;
         const float *a0 = a[0], *a1 = a[1], *a2 = a[2], *a3 = a[3], *a4 = a[4], *a5 = a[5];
-        for (ptrdiff_t k = 0; k < t->depth; k++, b += nv * VF) {
-            vf bv[VF_PER_PANEL];
-            UNROLL for (int v = 0; v < nv; v++) bv[v] = vf_load(b + v * VF);
-#define ROW(m, p)                                                                                 \
-    do {                                                                                          \
-        vf x = vf_set1(p[k]);                                                                     \
-        UNROLL for (int v = 0; v < nv; v++) acc[m][v] = vf_fma(x, bv[v], acc[m][v]);              \
-    } while (0)
-            ROW(0, a0);
-            ROW(1, a1);
-            ROW(2, a2);
-            ROW(3, a3);
-            ROW(4, a4);
-            ROW(5, a5);
-#undef ROW
+        ptrdiff_t k = 0;
+        for (; k + VF_STEPS <= t->depth; k += VF_STEPS) {
+            UNROLL for (int i = 0; i < VF_STEPS; i++) STEP(k + i);
         }
+        for (; VF_STEPS > 1 && k < t->depth; k++) STEP(k);
     }
     finish_any(acc, nv, t->rows, t->columns, &t->ep, t->c, NULL, t->ldc);
 }
+#undef STEP
+#undef ROW
 
 static void gemm_tile(const struct fm_gemm_tile *t)
 {

@@ -4,6 +4,7 @@
 
 typedef __m512 vf;
 enum { VF = 16, VF_PER_PANEL = 4 }; /* 6 x 4 accumulators + 4 of B of the 32 registers */
+enum { VF_STEPS = 1 }; /* of k in one turn of the inner loop, see vec_avx2.h: 3 of 37 instructions here */
 #if defined(FM_AMX)
 #define FM_LEVEL avx512amx
 #elif defined(__AVX512BF16__)
