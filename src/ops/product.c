@@ -54,8 +54,8 @@ void fm_pack_words(const struct fm_kernels *k, uint32_t *panel, const void *rows
 
 /* ---- our kernels ------------------------------------------------------------------------------ */
 
-/* Rows of A in a task, at most and at least, and bytes of B: half of a small second cache. */
-enum { LARGE_BLOCK = 64 * FM_TILE_ROWS, SMALL_BLOCK = 8 * FM_TILE_ROWS, GROUP_BYTES = 256 << 10 };
+/* Rows of A in a task, at most and at least, and bytes of B: less than half of a small second cache. */
+enum { LARGE_BLOCK = 64 * FM_TILE_ROWS, SMALL_BLOCK = 8 * FM_TILE_ROWS, GROUP_BYTES = 192 << 10 };
 
 struct tiles {
     const struct fm_product *p;

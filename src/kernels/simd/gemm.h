@@ -129,6 +129,8 @@ static inline __attribute__((always_inline)) void tile_of(const struct fm_gemm_t
     vf acc[MR][VF_PER_PANEL];
     UNROLL for (int m = 0; m < MR; m++)
         UNROLL for (int v = 0; v < nv; v++) acc[m][v] = vf_zero();
+    if (t->segments * t->depth >= 128) /* else it would take too much of the time to save any */
+        for (int m = 0; m < t->rows; m++) vf_soon_written(t->c + m * t->ldc);
     const float *b = t->b;
     for (int s = 0; s < t->segments; s++) {
         const float *const *a = t->a + s * MR;

@@ -11,6 +11,8 @@ enum { VF_STEPS = 8 };
 
 static inline vf vf_load(const float *p) { return _mm256_loadu_ps(p); }
 static inline void vf_store(float *p, vf v) { _mm256_storeu_ps(p, v); }
+/* Where a tile's results, a cache line a row, go when its sums are done: it is fetched meanwhile. */
+static inline void vf_soon_written(const float *p) { __builtin_prefetch(p, 1); }
 static inline __m256i vf_mask(int n)
 {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));

@@ -15,6 +15,7 @@ enum { VF_STEPS = 1 }; /* of k in one turn of the inner loop, see vec_avx2.h: 3 
 
 static inline vf vf_load(const float *p) { return _mm512_loadu_ps(p); }
 static inline void vf_store(float *p, vf v) { _mm512_storeu_ps(p, v); }
+static inline void vf_soon_written(const float *p) { (void)p; } /* four lines a row: gave nothing */
 static inline __mmask16 vf_mask(int n) { return (__mmask16)((1u << n) - 1); }
 static inline vf vf_load_n(const float *p, int n) { return _mm512_maskz_loadu_ps(vf_mask(n), p); }
 static inline void vf_store_n(float *p, int n, vf v) { _mm512_mask_storeu_ps(p, vf_mask(n), v); }
