@@ -5,6 +5,10 @@
 
 enum { CHUNK = 64, MAX_PANEL = 64 }; /* channels transformed and packed at a time: in the second cache */
 
+/* Values from one plane of V or M to the next: some more than there are, as planes a multiple of the first
+ * cache's way apart would drive each other out of it. */
+static ptrdiff_t plane_size(int channels) { return (ptrdiff_t)FM_WINOGRAD_TILES * channels + 32; }
+
 static int chunks(int in) { return (in + CHUNK - 1) / CHUNK; }
 
 /* The transformed weights of one panel of output channels, [16][in][width]: a chunk of `in`. */
@@ -40,7 +44,7 @@ struct fm_winograd fm_winograd_prepare_kept(struct fm_context *context, const st
     struct fm_winograd t = {.k = context->kernels, .weights = *w};
     t.half = context->bf16 && in % 2 == 0 && t.k->strip == t.k->panel;
     t.one = fm_packed_size(t.k, w->out, (int)in) / (t.half ? 2 : 1);
-    t.scratch_size = 16 * FM_WINOGRAD_TILES * (in + out);
+    t.scratch_size = 16 * (size_t)(plane_size((int)in) + plane_size(w->out));
     bool ready = false;
     t.packed = keep ? fm_pack_get(context, w, 16 * t.one * sizeof(float), &ready)
                     : fm_arena_alloc(context->arena, 16 * t.one, sizeof(float));
@@ -131,8 +135,7 @@ void fm_winograd_tiles(const struct fm_winograd *t, const struct fm_pixels *pixe
                        int first, int n, int worker, const struct fm_winograd_target *target)
 {
     const int in = pixels->c, out = t->weights.out;
-    const ptrdiff_t v_plane = (ptrdiff_t)FM_WINOGRAD_TILES * in;
-    const ptrdiff_t m_plane = (ptrdiff_t)FM_WINOGRAD_TILES * out;
+    const ptrdiff_t v_plane = plane_size(in), m_plane = plane_size(out);
     float *v = t->scratch + (size_t)worker * t->scratch_size, *m = v + 16 * v_plane;
 
     for (int i = 0; i < n; i++)

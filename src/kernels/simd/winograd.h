@@ -50,9 +50,9 @@ static void winograd_weights(float *u, ptrdiff_t plane, const void *w, enum fm_d
     weights_block(u + c, plane, g, channels - c);
 }
 
-/* VF channels: v [16]. */
+/* `left` channels, VF at most: v [16]. */
 static inline __attribute__((always_inline)) void input_of(vf v[16], const float *const pixels[16], int c,
-                                                           int left)
+                                                           const int left)
 {
     vf t[4][4];
     UNROLL for (int j = 0; j < 4; j++) {
@@ -71,13 +71,21 @@ static inline __attribute__((always_inline)) void input_of(vf v[16], const float
     }
 }
 
+static inline __attribute__((always_inline)) void input_block(float *v, ptrdiff_t plane,
+                                                              const float *const pixels[16], int c, const int left)
+{
+    vf all[16];
+    input_of(all, pixels, c, left);
+    v += c;
+    UNROLL for (int i = 0; i < 4; i++, v += 4 * plane) /* few addresses: there are not many registers */
+        UNROLL for (int j = 0; j < 4; j++) store_some(v + j * plane, left, all[4 * i + j]);
+}
+
 static void winograd_input(float *v, ptrdiff_t plane, const float *const pixels[16], int channels)
 {
-    for (int c = 0; c < channels; c += VF) {
-        vf all[16];
-        input_of(all, pixels, c, channels - c);
-        UNROLL for (int p = 0; p < 16; p++) store_some(v + p * plane + c, channels - c, all[p]);
-    }
+    int c = 0;
+    for (; c + VF <= channels; c += VF) input_block(v, plane, pixels, c, VF);
+    if (c < channels) input_block(v, plane, pixels, c, channels - c);
 }
 
 static void winograd_input_bf16(uint16_t *v, ptrdiff_t plane, const float *const pixels[16], int channels)
@@ -94,30 +102,35 @@ static void winograd_input_bf16(uint16_t *v, ptrdiff_t plane, const float *const
     }
 }
 
+static inline __attribute__((always_inline)) void output_block(const struct fm_winograd_out *out, const float *m,
+                                                               ptrdiff_t plane, int c, const int left)
+{
+    const vf bias = out->bias ? load_some(out->bias + c, left) : vf_zero();
+    vf s[2][4], y[4];
+    m += c;
+    UNROLL for (int j = 0; j < 4; j++, m += plane) {
+        const vf m0 = load_some(m, left), m1 = load_some(m + 4 * plane, left);
+        const vf m2 = load_some(m + 8 * plane, left), m3 = load_some(m + 12 * plane, left);
+        s[0][j] = vf_add(vf_add(m0, m1), m2);
+        s[1][j] = vf_sub(vf_sub(m1, m2), m3);
+    }
+    UNROLL for (int i = 0; i < 2; i++) {
+        y[2 * i] = vf_add(vf_add(s[i][0], s[i][1]), s[i][2]);
+        y[2 * i + 1] = vf_sub(vf_sub(s[i][1], s[i][2]), s[i][3]);
+    }
+    UNROLL for (int p = 0; p < 4; p++) {
+        if (!out->y[p]) continue;
+        vf v = vf_add(y[p], bias);
+        if (out->relu) v = vf_max(vf_zero(), v);
+        if (out->residual[p]) v = vf_add(v, load_some(out->residual[p] + c, left));
+        store_some(out->y[p] + c, left, v);
+    }
+}
+
 static void winograd_output(const struct fm_winograd_out *out, const float *m, ptrdiff_t plane,
                             int channels)
 {
-    for (int c = 0; c < channels; c += VF) {
-        const int left = channels - c;
-        const vf bias = out->bias ? load_some(out->bias + c, left) : vf_zero();
-        vf s[2][4], y[4];
-        UNROLL for (int j = 0; j < 4; j++) {
-            const float *from = m + j * plane + c;
-            const vf m0 = load_some(from, left), m1 = load_some(from + 4 * plane, left);
-            const vf m2 = load_some(from + 8 * plane, left), m3 = load_some(from + 12 * plane, left);
-            s[0][j] = vf_add(vf_add(m0, m1), m2);
-            s[1][j] = vf_sub(vf_sub(m1, m2), m3);
-        }
-        UNROLL for (int i = 0; i < 2; i++) {
-            y[2 * i] = vf_add(vf_add(s[i][0], s[i][1]), s[i][2]);
-            y[2 * i + 1] = vf_sub(vf_sub(s[i][1], s[i][2]), s[i][3]);
-        }
-        for (int p = 0; p < 4; p++) {
-            if (!out->y[p]) continue;
-            vf v = vf_add(y[p], bias);
-            if (out->relu) v = vf_max(vf_zero(), v);
-            if (out->residual[p]) v = vf_add(v, load_some(out->residual[p] + c, left));
-            store_some(out->y[p] + c, left, v);
-        }
-    }
+    int c = 0;
+    for (; c + VF <= channels; c += VF) output_block(out, m, plane, c, VF);
+    if (c < channels) output_block(out, m, plane, c, channels - c);
 }
