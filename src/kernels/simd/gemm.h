@@ -110,18 +110,13 @@ static inline __attribute__((always_inline)) void finish_any(vf acc[MR][VF_PER_P
     do {                                                                                          \
         vf bv[VF_PER_PANEL];                                                                      \
         UNROLL for (int v = 0; v < nv; v++) bv[v] = vf_load(b + v * VF);                          \
-        ROW(0, a0[k]);                                                                            \
-        ROW(1, a1[k]);                                                                            \
-        ROW(2, a2[k]);                                                                            \
-        ROW(3, a3[k]);                                                                            \
-        ROW(4, a4[k]);                                                                            \
-        ROW(5, a5[k]);                                                                            \
+        vf_add_row(acc[0], a0 + (k), bv, nv);                                                     \
+        vf_add_row(acc[1], a1 + (k), bv, nv);                                                     \
+        vf_add_row(acc[2], a2 + (k), bv, nv);                                                     \
+        vf_add_row(acc[3], a3 + (k), bv, nv);                                                     \
+        vf_add_row(acc[4], a4 + (k), bv, nv);                                                     \
+        vf_add_row(acc[5], a5 + (k), bv, nv);                                                     \
         b += nv * VF;                                                                             \
-    } while (0)
-#define ROW(m, value)                                                                             \
-    do {                                                                                          \
-        const vf x = vf_set1(value);                                                              \
-        UNROLL for (int v = 0; v < nv; v++) acc[m][v] = vf_fma(x, bv[v], acc[m][v]);              \
     } while (0)
 
 static inline __attribute__((always_inline)) void tile_of(const struct fm_gemm_tile *t, const int nv)
@@ -144,7 +139,6 @@ static inline __attribute__((always_inline)) void tile_of(const struct fm_gemm_t
     finish_any(acc, nv, t->rows, t->columns, &t->ep, t->c, NULL, t->ldc);
 }
 #undef STEP
-#undef ROW
 
 static void gemm_tile(const struct fm_gemm_tile *t)
 {
