@@ -33,41 +33,75 @@ static inline int32_t four_bytes(const uint8_t *p)
 }
 
 #if defined(__AVX512VNNI__)
-typedef vi quad_a, quad_b;
-static inline quad_a quad_a_set1(const uint8_t *p) { return vi_set1(four_bytes(p)); }
-static inline quad_b quad_b_load(const uint32_t *p) { return vi_load(p); }
+enum { PHASES = 1 };
+static inline vi quad_a(const uint8_t *p, int phase)
+{
+    (void)phase;
+    return vi_set1(four_bytes(p));
+}
+static inline vi quad_b(const uint32_t *p, int phase)
+{
+    (void)phase;
+    return vi_load(p);
+}
 /* _mm512_dpbusd_epi32; with the intrinsic gcc 12 keeps the sums in memory and takes 2.5 times as long. */
-static inline vi quad_dot(vi acc, quad_a a, quad_b b)
+static inline vi quad_dot(vi acc, vi a, vi b)
 {
     __asm__("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(a), "v"(b));
     return acc;
 }
 #else
-typedef struct { vi even, odd; } quad_a, quad_b; /* bytes 0 and 2, 1 and 3, as 16-bit values */
+enum { PHASES = 2 }; /* bytes 0 and 2, then 1 and 3, as 16-bit values: both at once are too many registers */
 #if defined(__AVX512F__)
 static inline vi vi_sra16(vi a) { return _mm512_srai_epi16(a, 8); }
 static inline vi vi_sll16(vi a) { return _mm512_slli_epi16(a, 8); }
+static inline vi vi_srl16(vi a) { return _mm512_srli_epi16(a, 8); }
+static inline vi vi_and(vi a, vi b) { return _mm512_and_si512(a, b); }
 static inline vi vi_dot16(vi a, vi b) { return _mm512_madd_epi16(a, b); }
 #else
 static inline vi vi_sra16(vi a) { return _mm256_srai_epi16(a, 8); }
 static inline vi vi_sll16(vi a) { return _mm256_slli_epi16(a, 8); }
+static inline vi vi_srl16(vi a) { return _mm256_srli_epi16(a, 8); }
+static inline vi vi_and(vi a, vi b) { return _mm256_and_si256(a, b); }
 static inline vi vi_dot16(vi a, vi b) { return _mm256_madd_epi16(a, b); }
 #endif
-static inline quad_a quad_a_set1(const uint8_t *p)
+static inline vi quad_a(const uint8_t *p, int phase)
 {
-    const uint32_t word = (uint32_t)four_bytes(p);
-    return (quad_a){vi_set1((int32_t)(word & 0x00ff00ffu)), vi_set1((int32_t)(word >> 8 & 0x00ff00ffu))};
+    const vi all = vi_set1(four_bytes(p));
+    return phase ? vi_srl16(all) : vi_and(all, vi_set1(0x00ff00ff));
 }
-static inline quad_b quad_b_load(const uint32_t *p)
+static inline vi quad_b(const uint32_t *p, int phase)
 {
     const vi b = vi_load(p);
-    return (quad_b){vi_sra16(vi_sll16(b)), vi_sra16(b)};
+    return vi_sra16(phase ? b : vi_sll16(b));
 }
-static inline vi quad_dot(vi acc, quad_a a, quad_b b)
-{
-    return vi_add(acc, vi_add(vi_dot16(a.even, b.even), vi_dot16(a.odd, b.odd)));
-}
+static inline vi quad_dot(vi acc, vi a, vi b) { return vi_add(acc, vi_dot16(a, b)); }
 #endif
+
+/* sum += the four values at p times each of the n vectors of b. */
+static inline __attribute__((always_inline)) void quad_row(vi *sum, const uint8_t *p, const vi *b, const int phase,
+                                                           const int n)
+{
+#if !defined(__AVX512F__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
+    static const uint32_t low[VF] __attribute__((aligned(32))) = {
+        0x00ff00ff, 0x00ff00ff, 0x00ff00ff, 0x00ff00ff, 0x00ff00ff, 0x00ff00ff, 0x00ff00ff, 0x00ff00ff};
+/* As one piece: it takes just the 16 registers there are, and gcc 12 more. */
+#define ADD_ROW(widen)                                                                            \
+    __asm__("vpbroadcastd %4, %2\n\t" widen ", %2, %2\n\t"                                        \
+            "vpmaddwd %5, %2, %3\n\tvpaddd %3, %0, %0\n\tvpmaddwd %6, %2, %2\n\tvpaddd %2, %1, %1" \
+            : "+x"(sum[0]), "+x"(sum[1]), "=&x"(x), "=&x"(y)                                      \
+            : "m"(*(const uint32_t *)(const void *)p), "x"(b[0]), "x"(b[1]), "m"(low))
+    if (n == 2) {
+        vi x, y;
+        if (phase) ADD_ROW("vpsrlw $8");
+        else ADD_ROW("vpand %7");
+        return;
+    }
+#undef ADD_ROW
+#endif
+    const vi x = quad_a(p, phase);
+    UNROLL for (int v = 0; v < n; v++) sum[v] = quad_dot(sum[v], x, b[v]);
+}
 
 /* Rows m0.. of the product, at most MR. */
 static inline __attribute__((always_inline)) void int8_tile_of(const struct fm_gemm_tile_int8 *t,
@@ -83,20 +117,16 @@ static inline __attribute__((always_inline)) void int8_tile_of(const struct fm_g
     const uint8_t *a3 = a0 + (3 < rows ? 3 * t->lda : 0), *a4 = a0 + (4 < rows ? 4 * t->lda : 0);
     const uint8_t *a5 = a0 + (5 < rows ? 5 * t->lda : 0);
     for (ptrdiff_t k = 0; k < t->depth; k += 4, b += nv * VF) {
-        quad_b bv[VF_PER_PANEL];
-        UNROLL for (int v = 0; v < nv; v++) bv[v] = quad_b_load(b + v * VF);
-#define ROW(m, p)                                                                                 \
-    do {                                                                                          \
-        const quad_a x = quad_a_set1(p + k);                                                      \
-        UNROLL for (int v = 0; v < nv; v++) sum[m][v] = quad_dot(sum[m][v], x, bv[v]);            \
-    } while (0)
-        ROW(0, a0);
-        ROW(1, a1);
-        ROW(2, a2);
-        ROW(3, a3);
-        ROW(4, a4);
-        ROW(5, a5);
-#undef ROW
+        UNROLL for (int phase = 0; phase < PHASES; phase++) {
+            vi bv[VF_PER_PANEL];
+            UNROLL for (int v = 0; v < nv; v++) bv[v] = quad_b(b + v * VF, phase);
+            quad_row(sum[0], a0 + k, bv, phase, nv);
+            quad_row(sum[1], a1 + k, bv, phase, nv);
+            quad_row(sum[2], a2 + k, bv, phase, nv);
+            quad_row(sum[3], a3 + k, bv, phase, nv);
+            quad_row(sum[4], a4 + k, bv, phase, nv);
+            quad_row(sum[5], a5 + k, bv, phase, nv);
+        }
     }
     vf acc[MR][VF_PER_PANEL], scale[VF_PER_PANEL];
     vi column_sum[VF_PER_PANEL];
