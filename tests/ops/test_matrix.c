@@ -69,6 +69,7 @@ Test(ops, linear)
     check_linear(300, 20, 16, FM_F16, 11);
     check_linear(45, 64, 1536, FM_F32, 11); /* several ranges of k, and rows that are no whole blocks */
     check_linear(803, 96, 1088, FM_F16, 1);
+    check_linear(50, 75, 1100, FM_F32, 6); /* groups of panels, the last of less than one */
     check_linear(70, 352, 32, FM_BF16, 6);
     check_linear(900, 24, 200, FM_F32, 1); /* parts enough to run at the same time */
 }
