@@ -47,14 +47,6 @@ static void pack_head(const struct attention *t, size_t head, int worker)
     }
 }
 
-/* The rows of A, from `first` on, `ld` apart; those that a tile has too many repeat the first. */
-static int tile_rows(const float **a, const float *first, size_t ld, int left)
-{
-    const int n = left < FM_TILE_ROWS ? left : FM_TILE_ROWS;
-    for (int i = 0; i < FM_TILE_ROWS; i++) a[i] = first + (size_t)(i < n ? i : 0) * ld;
-    return n;
-}
-
 /* scores [rows][block] = Q K^T (+ bias) for the keys from `key` to `last` - 1 */
 static void scores_of(const struct attention *t, size_t head, int worker, int first, int rows, int key,
                       int last, float *scores)
@@ -67,7 +59,7 @@ static void scores_of(const struct attention *t, size_t head, int worker, int fi
         for (int m = 0; m < rows; m++)
             t->bias->fill(t->bias->source, (int)head, first + m, key, last - key, scores + m * t->block);
     for (int m = 0; m < rows; m += FM_TILE_ROWS) {
-        tile.rows = tile_rows(a, q + (size_t)m * ld, ld, rows - m);
+        tile.rows = fm_tile_rows(a, q + (size_t)m * ld, ld, rows - m);
         for (int j = key; j < last; j += t->k->panel) {
             const int left = t->n - j;
             tile.width = fm_panel_width(t->k, left);
@@ -88,7 +80,7 @@ static void add_values(const struct attention *t, int worker, int rows, int key,
     const float *a[FM_TILE_ROWS], *values = t->values + (size_t)worker * t->values_size;
     struct fm_gemm_tile tile = {.a = a, .segments = 1, .depth = keys, .ldc = dim};
     for (int m = 0; m < rows; m += FM_TILE_ROWS) {
-        tile.rows = tile_rows(a, scores + m * t->block, (size_t)t->block, rows - m);
+        tile.rows = fm_tile_rows(a, scores + m * t->block, (size_t)t->block, rows - m);
         for (int j = 0; j < t->d; j += t->k->panel) {
             const int left = t->d - j;
             tile.width = fm_panel_width(t->k, left);

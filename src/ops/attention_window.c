@@ -117,14 +117,6 @@ static void start_scores(const struct job *j, int i, int key, int last, float *s
         if (region(j, at / m, at % m) != own) scores[at - key] += FM_WINDOW_MASK;
 }
 
-/* The rows of A, from `first` on, `ld` apart; those that a tile has too many repeat the first. */
-static int tile_rows(const float **a, const float *first, size_t ld, int left)
-{
-    const int n = left < FM_TILE_ROWS ? left : FM_TILE_ROWS;
-    for (int i = 0; i < FM_TILE_ROWS; i++) a[i] = first + (size_t)(i < n ? i : 0) * ld;
-    return n;
-}
-
 /* scores [rows][KEYS] of the part's queries from `first` on and the keys from `key` to `last` - 1 */
 static void scores_of(const struct job *j, const float *q, int rows, int key, int last)
 {
@@ -137,7 +129,7 @@ static void scores_of(const struct job *j, const float *q, int rows, int key, in
             .ldc = KEYS, .columns = left < width ? left : width,
         };
         for (int m = 0; m < rows; m += FM_TILE_ROWS) {
-            tile.rows = tile_rows(a, q + (size_t)m * (size_t)t->a->dk, (size_t)t->a->dk, rows - m);
+            tile.rows = fm_tile_rows(a, q + (size_t)m * (size_t)t->a->dk, (size_t)t->a->dk, rows - m);
             tile.c = j->scores + m * KEYS + (i - key);
             if (t->a->bias) tile.ep = (struct fm_epilogue){.residual = tile.c, .ldr = KEYS};
             t->k->gemm_tile(&tile);
@@ -159,7 +151,7 @@ static void add_values(const struct job *j, int rows, int key, int keys)
             .columns = left < width ? left : width,
         };
         for (int m = 0; m < rows; m += FM_TILE_ROWS) {
-            tile.rows = tile_rows(a, j->scores + m * KEYS, KEYS, rows - m);
+            tile.rows = fm_tile_rows(a, j->scores + m * KEYS, KEYS, rows - m);
             tile.c = j->out + m * dv + i;
             if (key > 0) tile.ep = (struct fm_epilogue){.residual = tile.c, .ldr = dv};
             t->k->gemm_tile(&tile);

@@ -184,6 +184,15 @@ void fm_upsample_conv_head(struct fm_context *context, const struct fm_feature *
 
 /* ---- the parts that the operations are made of ---------------------------------------------- */
 
+/* The rows of a tile's A, of which `left` are left: from `first` on, `ld` apart. Those that the tile has too many
+ * repeat the first. Returns how many there are. */
+static inline int fm_tile_rows(const float **a, const float *first, size_t ld, int left)
+{
+    const int n = left < FM_TILE_ROWS ? left : FM_TILE_ROWS;
+    for (int i = 0; i < FM_TILE_ROWS; i++) a[i] = first + (size_t)(i < n ? i : 0) * ld;
+    return n;
+}
+
 /* A matrix product C [m, w->out] = finish(A . W^T): `rows` writes the pointers of rows m0..m0+n-1
  * of A, a[s * FM_TILE_ROWS + i] for segment s of row m0 + i, each to w->in / segments floats. */
 struct fm_product {

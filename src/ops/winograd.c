@@ -109,8 +109,7 @@ static void product(const struct fm_winograd *t, int p, const float *v, int n, f
             .b = t->packed + (size_t)p * t->one + (size_t)j * (size_t)in,
         };
         for (int i = 0; i < n; i += FM_TILE_ROWS) {
-            tile.rows = n - i < FM_TILE_ROWS ? n - i : FM_TILE_ROWS;
-            for (int r = 0; r < FM_TILE_ROWS; r++) a[r] = v + (ptrdiff_t)(i + (r < tile.rows ? r : 0)) * in;
+            tile.rows = fm_tile_rows(a, v + (ptrdiff_t)i * in, (size_t)in, n - i);
             tile.c = m + (ptrdiff_t)i * out + j;
             t->k->gemm_tile(&tile);
         }

@@ -105,17 +105,30 @@ static inline __attribute__((always_inline)) void finish_any(vf acc[MR][VF_PER_P
     }
 }
 
+/* acc += *x times each of the n vectors of b. */
+static inline __attribute__((always_inline)) void add_row(vf *acc, const float *x, const vf *b, const int n)
+{
+#if defined(FM_ROWS_BY_HAND)
+    if (n == 2) {
+        vf_add_two(acc, x, b);
+        return;
+    }
+#endif
+    const vf all = vf_set1(*x);
+    UNROLL for (int v = 0; v < n; v++) acc[v] = vf_fma(all, b[v], acc[v]);
+}
+
 /* One step of k: the rows' values at k times a row of the panel. */
 #define STEP(k)                                                                                   \
     do {                                                                                          \
         vf bv[VF_PER_PANEL];                                                                      \
         UNROLL for (int v = 0; v < nv; v++) bv[v] = vf_load(b + v * VF);                          \
-        vf_add_row(acc[0], a0 + (k), bv, nv);                                                     \
-        vf_add_row(acc[1], a1 + (k), bv, nv);                                                     \
-        vf_add_row(acc[2], a2 + (k), bv, nv);                                                     \
-        vf_add_row(acc[3], a3 + (k), bv, nv);                                                     \
-        vf_add_row(acc[4], a4 + (k), bv, nv);                                                     \
-        vf_add_row(acc[5], a5 + (k), bv, nv);                                                     \
+        add_row(acc[0], a0 + (k), bv, nv);                                                        \
+        add_row(acc[1], a1 + (k), bv, nv);                                                        \
+        add_row(acc[2], a2 + (k), bv, nv);                                                        \
+        add_row(acc[3], a3 + (k), bv, nv);                                                        \
+        add_row(acc[4], a4 + (k), bv, nv);                                                        \
+        add_row(acc[5], a5 + (k), bv, nv);                                                        \
         b += nv * VF;                                                                             \
     } while (0)
 

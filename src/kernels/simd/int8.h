@@ -82,10 +82,9 @@ static inline vi quad_dot(vi acc, vi a, vi b) { return vi_add(acc, vi_dot16(a, b
 static inline __attribute__((always_inline)) void quad_row(vi *sum, const uint8_t *p, const vi *b, const int phase,
                                                            const int n)
 {
-#if !defined(__AVX512F__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
+#if defined(FM_ROWS_BY_HAND)
     static const uint32_t low[VF] __attribute__((aligned(32))) = {
         0x00ff00ff, 0x00ff00ff, 0x00ff00ff, 0x00ff00ff, 0x00ff00ff, 0x00ff00ff, 0x00ff00ff, 0x00ff00ff};
-/* As one piece: it takes just the 16 registers there are, and gcc 12 more. */
 #define ADD_ROW(widen)                                                                            \
     __asm__("vpbroadcastd %4, %2\n\t" widen ", %2, %2\n\t"                                        \
             "vpmaddwd %5, %2, %3\n\tvpaddd %3, %0, %0\n\tvpmaddwd %6, %2, %2\n\tvpaddd %2, %1, %1" \

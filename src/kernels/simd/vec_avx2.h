@@ -28,21 +28,20 @@ static inline vf vf_div(vf a, vf b) { return _mm256_div_ps(a, b); }
 static inline vf vf_quotient(vf a, vf b) { return _mm256_div_ps(a, b); }
 static inline vf vf_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }   /* a*b + c */
 static inline vf vf_fnma(vf a, vf b, vf c) { return _mm256_fnmadd_ps(a, b, c); } /* c - a*b */
-/* acc += *x times each of the n vectors of b. As one piece for n = 2: gcc 12 moves sums from register to register
- * otherwise, 5 to 7 % of the time where another thread shares the core. (Sanitizers cannot see what it reads.) */
-static inline __attribute__((always_inline)) void vf_add_row(vf *acc, const float *x, const vf *b, const int n)
-{
+
+/* gcc 12 moves sums from register to register, or keeps them in memory, where a tile takes all 16: the rows of such
+ * tiles are written as one piece each. Sanitizers could not see what those read. */
 #if defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
-    if (n == 2) {
-        vf all;
-        __asm__("vbroadcastss %3, %2\n\tvfmadd231ps %4, %2, %0\n\tvfmadd231ps %5, %2, %1"
-                : "+x"(acc[0]), "+x"(acc[1]), "=&x"(all) : "m"(*x), "x"(b[0]), "x"(b[1]));
-        return;
-    }
-#endif
-    const vf all = _mm256_broadcast_ss(x);
-    for (int v = 0; v < n; v++) acc[v] = _mm256_fmadd_ps(all, b[v], acc[v]);
+#define FM_ROWS_BY_HAND
+/* acc += *x times each of two vectors: 5 to 7 % of the time where another thread shares the core. */
+static inline void vf_add_two(vf acc[2], const float *x, const vf b[2])
+{
+    vf all;
+    __asm__("vbroadcastss %3, %2\n\tvfmadd231ps %4, %2, %0\n\tvfmadd231ps %5, %2, %1"
+            : "+x"(acc[0]), "+x"(acc[1]), "=&x"(all) : "m"(*x), "x"(b[0]), "x"(b[1]));
 }
+#endif
+
 static inline vf vf_max(vf a, vf b) { return _mm256_max_ps(a, b); }
 static inline vf vf_min(vf a, vf b) { return _mm256_min_ps(a, b); }
 /* t is NaN ? a : b */

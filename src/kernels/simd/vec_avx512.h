@@ -33,13 +33,6 @@ static inline vf vf_quotient(vf a, vf b)
 }
 static inline vf vf_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }   /* a*b + c */
 static inline vf vf_fnma(vf a, vf b, vf c) { return _mm512_fnmadd_ps(a, b, c); } /* c - a*b */
-/* acc += *x times each of the n vectors of b. */
-static inline __attribute__((always_inline)) void vf_add_row(vf *acc, const float *x, const vf *b, const int n)
-{
-    const vf all = _mm512_set1_ps(*x);
-#pragma GCC unroll 4
-    for (int v = 0; v < n; v++) acc[v] = _mm512_fmadd_ps(all, b[v], acc[v]);
-}
 static inline vf vf_max(vf a, vf b) { return _mm512_max_ps(a, b); }
 static inline vf vf_min(vf a, vf b) { return _mm512_min_ps(a, b); }
 /* t is NaN ? a : b */
