@@ -15,6 +15,7 @@
 #include <stddef.h>
 
 #include "base/convert.h"
+#include "kernels/attend_int8.h"
 
 /* ---- matrix product -------------------------------------------------------------------------
  * C[m][n] = finish(sum over s, k of A_s[m][k] * B[s * depth + k][n])
@@ -316,6 +317,8 @@ struct fm_kernels {
     /* See above; NULL: the level has none. */
     void (*attend)(const struct fm_attend *attend);
     void (*gemm_split)(const struct fm_gemm_split *tile);
+    void (*pack_head_int8)(struct fm_head_int8 *head); /* both or none: attend_int8.h */
+    void (*attend_int8)(const struct fm_attend_int8 *attend);
 #include "kernels/list.h"
 };
 #undef K

@@ -27,4 +27,11 @@ void fm_linear_int8(struct fm_context *context, const struct fm_weights *w, cons
 void fm_mlp_int8(struct fm_context *context, const struct fm_weights *fc1, const struct fm_weights *fc2,
                  const struct fm_rows *rows, int m, float *y, const struct fm_epilogue *ep);
 
+/* Whether fm_attention_int8 takes a layer in the place of fm_attention_bf16: where the CPU multiplies bytes faster,
+ * heads are FM_BYTE_DEPTH wide and scores have no bias. */
+bool fm_is_attention_int8(const struct fm_context *context, int n, int d, const struct fm_score_bias *bias);
+
+/* As fm_attention_bf16, with Q, K, V and the weights quantised as kernels/attend_int8.h says. */
+void fm_attention_int8(struct fm_context *context, const uint16_t *qkv, int n, int heads, uint16_t *y);
+
 #endif

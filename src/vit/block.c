@@ -106,7 +106,9 @@ static void attention_branch_int8(struct fm_context *context, const struct fm_vi
         uint16_t *y = fm_arena_alloc(context->arena, rows, dim * sizeof *y);
         fm_linear_int8(context, &b->qkv, &in, n, NULL, qkv, NULL);
         fm_part_end(context, "block.%d.qkv", b->index);
-        fm_attention_bf16(context, qkv, n, c->heads, c->dim / c->heads, bias, y);
+        if (fm_is_attention_int8(context, n, c->dim / c->heads, bias))
+            fm_attention_int8(context, qkv, n, c->heads, y);
+        else fm_attention_bf16(context, qkv, n, c->heads, c->dim / c->heads, bias, y);
         mixed.x16 = y;
     } else {
         float *qkv = fm_arena_alloc(context->arena, rows, 3 * dim * sizeof *qkv);

@@ -6,15 +6,23 @@
 
 #include "kernels/checks.h"
 
+/* Whether k has what the check is of: levels may lack some kernels. */
+static int has_kernel(const struct fm_kernels *k, void (*check)(struct checker *))
+{
+    if (check == check_attend) return k->attend != NULL;
+    if (check == check_gemm_split) return k->gemm_split != NULL;
+    if (check == check_attend_int8) return k->attend_int8 != NULL;
+    return 1;
+}
+
 static void run_check(const char *name, void (*check)(struct checker *),
                       const struct fm_kernels *idle)
 {
     const struct fm_kernels *levels[LEVELS + 1];
     int n = cpu_levels(levels);
-    const int may_lack = check == check_attend || check == check_gemm_split;
-    if (may_lack) levels[n++] = scalar_with_all();
+    if (!has_kernel(&fm_kernels_scalar, check)) levels[n++] = scalar_with_all();
     for (int l = 0; l < n; l++) {
-        if (may_lack && !(check == check_attend ? levels[l]->attend != NULL : levels[l]->gemm_split != NULL)) continue;
+        if (!has_kernel(levels[l], check)) continue;
         struct checker c = {.k = levels[l], .name = name, .random = {2024}};
         check(&c);
         cr_expect(c.compared > 0, "%s %s: nothing was compared", levels[l]->level, name);
@@ -59,4 +67,13 @@ Test(kernels, gemm_split)
     struct fm_kernels idle = fm_kernels_scalar;
     idle.gemm_split = idle_gemm_split;
     run_check("gemm_split", check_gemm_split, &idle);
+}
+
+static void idle_attend_int8(const struct fm_attend_int8 *attend) { (void)attend; }
+
+Test(kernels, attend_int8)
+{
+    struct fm_kernels idle = *scalar_with_all();
+    idle.attend_int8 = idle_attend_int8;
+    run_check("attend_int8", check_attend_int8, &idle);
 }

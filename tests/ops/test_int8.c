@@ -204,3 +204,59 @@ Test(int8, compounds)
         check_compound(330, 64, 128, swiglu); /* tasks enough to run at the same time */
     }
 }
+
+/* ---- attention ---- */
+
+/* y = the layer's result - that of its heads one after the other by the plain C kernel, which must be 0. */
+struct attention {
+    uint16_t *qkv, *y16;
+    float *truth, *y;
+    int n, heads;
+};
+
+static void run_attention(struct fm_context *context, void *arg)
+{
+    struct attention *t = arg;
+    if (fm_is_attention_int8(context, t->n, FM_BYTE_DEPTH, NULL)) fm_attention_int8(context, t->qkv, t->n, t->heads, t->y16);
+    for (int i = 0; !context->dry && i < t->n * t->heads * FM_BYTE_DEPTH; i++)
+        t->y[i] = context->kernels->attend_int8 ? fm_bf16_float(t->y16[i]) - t->truth[i] : 0;
+}
+
+static void plain_head(struct attention *t, int head)
+{
+    const int dim = t->heads * FM_BYTE_DEPTH, keys = fm_byte_keys(t->n);
+    const uint16_t *q = t->qkv + head * FM_BYTE_DEPTH;
+    struct fm_head_int8 h = {.k = q + dim, .v = q + 2 * dim, .ld = 3 * dim, .n = t->n,
+                             .keys = malloc((size_t)(keys * FM_BYTE_DEPTH)),
+                             .values = malloc((size_t)(keys * FM_BYTE_DEPTH))};
+    int16_t *scores = malloc((size_t)(FM_BYTE_ROWS * keys) * sizeof *scores);
+    scalar_with_all()->pack_head_int8(&h);
+    for (int m = 0; m < t->n; m++)
+        scalar_with_all()->attend_int8(&(struct fm_attend_int8){
+            .head = &h, .q = q + m * 3 * dim, .ldq = 3 * dim, .first = m, .rows = 1, .scale = 0.125f,
+            .scores = scores, .y = t->y16 + m * dim + head * FM_BYTE_DEPTH, .ldy = dim});
+    free(h.keys), free(h.values), free(scores);
+}
+
+Test(int8, attention)
+{
+    static const int sizes[][2] = {{1, 1}, {6, 2}, {65, 1}, {131, 3}, {333, 6}};
+    for (int s = 0; s < 5; s++) {
+        struct random random = {(uint64_t)s + 1};
+        struct attention t = {.n = sizes[s][0], .heads = sizes[s][1]};
+        const size_t n = (size_t)(t.n * t.heads * FM_BYTE_DEPTH);
+        char name[96];
+        float *values = random_values(&random, 3 * n);
+        double *zero = calloc(n, sizeof *zero);
+        t.qkv = malloc(3 * n * sizeof *t.qkv);
+        t.y16 = malloc(n * sizeof *t.y16);
+        t.truth = malloc(n * sizeof *t.truth);
+        t.y = malloc(n * sizeof *t.y);
+        for (size_t i = 0; i < 3 * n; i++) t.qkv[i] = fm_float_bf16(2 * values[i]);
+        for (int head = 0; head < t.heads; head++) plain_head(&t, head);
+        for (size_t i = 0; i < n; i++) t.truth[i] = fm_bf16_float(t.y16[i]);
+        snprintf(name, sizeof name, "attention in int8 of %d, %d heads", t.n, t.heads);
+        check_op(&(struct op){name, run_attention, &t, t.y, n, zero, zero, 1});
+        free(values), free(zero), free(t.qkv), free(t.y16), free(t.truth), free(t.y);
+    }
+}

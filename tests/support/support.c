@@ -130,6 +130,8 @@ const struct fm_kernels *scalar_with_all(void)
     all.level = "scalar, with all";
     all.attend = fm_scalar_attend;
     all.gemm_split = fm_scalar_gemm_split;
+    all.pack_head_int8 = fm_scalar_pack_head_int8;
+    all.attend_int8 = fm_scalar_attend_int8;
     return &all;
 }
 

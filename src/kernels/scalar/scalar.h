@@ -20,5 +20,7 @@ static inline float fm_scalar_clamped(float v, enum fm_activation act)
 /* The truth of kernels that levels may lack. The scalar level itself does without, as they are not for it. */
 void fm_scalar_attend(const struct fm_attend *attend);
 void fm_scalar_gemm_split(const struct fm_gemm_split *tile);
+void fm_scalar_pack_head_int8(struct fm_head_int8 *head);
+void fm_scalar_attend_int8(const struct fm_attend_int8 *attend);
 
 #endif

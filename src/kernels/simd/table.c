@@ -20,6 +20,8 @@
 #include "kernels/simd/rows.h"
 #if defined(FM_AMX)
 #include "kernels/simd/attend.h"
+#elif defined(__AVX512VNNI__)
+#include "kernels/simd/attend_int8.h"
 #endif
 #include "kernels/simd/channels.h"
 #include "kernels/simd/winograd.h"
@@ -46,6 +48,10 @@ const struct fm_kernels PASTE(fm_kernels_, FM_LEVEL) = {
     .gemm_split = gemm_split,
 #else
     .strip = VF * VF_PER_PANEL,
+#endif
+#if defined(__AVX512VNNI__) && !defined(FM_AMX)
+    .pack_head_int8 = pack_head_int8,
+    .attend_int8 = attend_int8,
 #endif
 #include "kernels/list.h"
 };
