@@ -187,13 +187,13 @@ void fm_attention_bf16(struct fm_context *context, const uint16_t *qkv, int n, i
                           .bias = bias};
     const int pairs = (n + 1) / 2;
     const size_t threads = (size_t)context->threads, parts = fm_attention_parts(heads, n, context->threads);
-    const int unit = k->open_tiles ? 32 : FM_TILE_ROWS; /* rows of whole tiles */
+    t.fused = k->attend && !bias && d == FM_ATTEND_DEPTH && n >= FM_ATTEND_ROWS;
+    const int unit = t.fused ? FM_ATTEND_ROWS : k->open_tiles ? 32 : FM_TILE_ROWS; /* rows of whole tiles */
     t.rows = k->open_tiles ? TILED_ROWS : ROWS;
     t.most_rows = k->open_tiles ? MOST_ROWS : ROWS + 1;
     t.block = k->open_tiles ? TILED_KEYS : KEYS;
     if (t.block > n) t.block = (n + k->panel - 1) / k->panel * k->panel;
     t.queries = fm_attention_queries(n, parts, unit);
-    t.fused = k->attend && !bias && d == FM_ATTEND_DEPTH && n >= FM_ATTEND_ROWS;
     t.keys_size = t.fused ? (size_t)padded_keys(n) * (size_t)(d / 2) : fm_packed_size(k, n, d / 2);
     t.values_size = t.fused ? t.keys_size : fm_packed_size(k, d, pairs);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Attention of 32 queries on tile registers, without the matrix of scores: the scores of some keys at a time become
- * weights while they are in the first cache, and weights of some more are multiplied with the values.
+ * Attention of 32 queries on bf16 operands, without the matrix of scores: the scores of some keys at a time become
+ * weights while they are in the first cache, and weights of some more are multiplied with the values. On tile
+ * registers where there are those, else on vectors.
  *
  * Keys are rows and queries columns, S^T = K Q^T and Y^T = V^T P^T: so K needs no packing, a vector holds 16
  * queries, and what belongs to a query, its shift and its sum, lies in a lane and needs no reduction.
@@ -9,6 +10,10 @@
  * 1: it is the largest of the first keys' scores, so that nothing is to be looked for or rescaled later. Queries
  * whose weights run away are computed again with the largest of all. */
 
+#if !defined(FM_AMX)
+enum { TILE = VF, BLOCK = 2 * TILE, AT_ONCE = 8 };
+static inline void written_to(const void *p) { (void)p; }
+#endif
 enum { SCORES = 64, KEYS = 128, DEPTH = FM_ATTEND_DEPTH, WORDS = DEPTH / 2 }; /* keys: of scores, of weights */
 /* Weights that sum to no more than this leave room for values up to 2^60. */
 #define MOST_SUM 0x1p64f
@@ -33,6 +38,7 @@ static inline vf weight_of(vf score, vf factor, vf shift)
 
 static inline int at_most(int n, int most) { return n < most ? n : most; }
 
+#if defined(FM_AMX)
 /* Of the keys from `first` on. */
 static inline void find_scores(struct attending *a, int first, int keys)
 {
@@ -56,6 +62,30 @@ static inline void find_scores(struct attending *a, int first, int keys)
     }
     written_to(a->scores);
 }
+
+#else
+/* The same of eight keys at a time in vectors, 16 sums: more than the instruction's cycles. Keys are there up to whole 32. */
+static inline void find_scores(struct attending *a, int first, int keys)
+{
+    const uint16_t *key = a->t->keys + (ptrdiff_t)first * DEPTH;
+    for (int j = 0; j < keys; j += AT_ONCE, key += AT_ONCE * DEPTH) {
+        vf sum[AT_ONCE][2];
+        UNROLL for (int i = 0; i < AT_ONCE; i++) sum[i][0] = sum[i][1] = vf_zero();
+        for (int w = 0; w < WORDS; w++) {
+            const pair_vf q0 = pairs_load(a->queries[0] + w * TILE), q1 = pairs_load(a->queries[1] + w * TILE);
+            UNROLL for (int i = 0; i < AT_ONCE; i++) {
+                const pair_vf k = pairs_set1(key + i * DEPTH + 2 * w);
+                sum[i][0] = pairs_dot(sum[i][0], q0, k);
+                sum[i][1] = pairs_dot(sum[i][1], q1, k);
+            }
+        }
+        UNROLL for (int i = 0; i < AT_ONCE; i++) {
+            vf_store(a->scores + (j + i) * BLOCK, sum[i][0]);
+            vf_store(a->scores + (j + i) * BLOCK + TILE, sum[i][1]);
+        }
+    }
+}
+#endif
 
 /* Pairs of weights that lie in one word, from those of two keys. */
 static inline __m512i pair_up(vf even, vf odd)
@@ -101,6 +131,7 @@ static inline void weigh(struct attending *a, uint32_t *weights, int keys)
     written_to(a->weights);
 }
 
+#if defined(FM_AMX)
 /* mixed += V^T weights */
 static inline void mix(struct attending *a, int first, int keys)
 {
@@ -124,6 +155,36 @@ static inline void mix(struct attending *a, int first, int keys)
     }
     written_to(a->mixed);
 }
+
+#else
+/* The same of eight of the depth at a time. */
+static inline void mix(struct attending *a, int first, int keys)
+{
+    for (int d = 0; d < DEPTH; d += AT_ONCE) {
+        const uint16_t *v = a->t->values + (ptrdiff_t)first * DEPTH + d * BLOCK;
+        const uint32_t *w = a->weights;
+        float *to = a->mixed + d * BLOCK;
+        vf sum[AT_ONCE][2];
+        UNROLL for (int i = 0; i < AT_ONCE; i++) {
+            sum[i][0] = first ? vf_load(to + i * BLOCK) : vf_zero();
+            sum[i][1] = first ? vf_load(to + i * BLOCK + TILE) : vf_zero();
+        }
+        for (int j = 0; j < keys; j += BLOCK, v += BLOCK * DEPTH)
+            for (int k = 0; k < BLOCK; k += 2, w += BLOCK) {
+                const pair_vf w0 = pairs_load(w), w1 = pairs_load(w + TILE);
+                UNROLL for (int i = 0; i < AT_ONCE; i++) {
+                    const pair_vf x = pairs_set1(v + i * BLOCK + k);
+                    sum[i][0] = pairs_dot(sum[i][0], w0, x);
+                    sum[i][1] = pairs_dot(sum[i][1], w1, x);
+                }
+            }
+        UNROLL for (int i = 0; i < AT_ONCE; i++) {
+            vf_store(to + i * BLOCK, sum[i][0]);
+            vf_store(to + i * BLOCK + TILE, sum[i][1]);
+        }
+    }
+}
+#endif
 
 /* The shifts of the queries of which `which` has a bit, so that no score at hand weighs more than 1. */
 static void lower_shifts(struct attending *a, int keys, uint32_t which)

@@ -6,7 +6,7 @@
  * vectors to 16 bits and those two to bytes leaves the keys in order. Values lie as gemm_tile_int8 wants them. */
 #include "kernels/attend_int8.h"
 
-enum { QUARTERS = FM_BYTE_DEPTH / VF, WORDS = FM_BYTE_DEPTH / 4 }; /* vectors and words of a row */
+enum { QUARTERS = FM_BYTE_DEPTH / VF, QUADS = FM_BYTE_DEPTH / 4 }; /* vectors and words of a row */
 
 struct ranges {
     vf low[QUARTERS], high[QUARTERS], bad[QUARTERS]; /* bad: NaN once a NaN or an infinity came by */
@@ -52,7 +52,7 @@ static void pack_keys(struct fm_head_int8 *h)
     }
     const float range = vf_largest(widest), inverse = range > FM_LEAST_RANGE ? 255.0f / range : 0.0f;
     h->key_scale = range / 255.0f + range * 0.0f + vf_sum(bad);
-    for (int first = 0; first < h->n; first += FM_BYTE_KEYS) /* what is no key: the last, as weigh expects */
+    for (int first = 0; first < h->n; first += FM_BYTE_KEYS) /* what is no key: the last, as weigh_bytes expects */
         for (int v = 0; v < QUARTERS; v++) {
             static const uint8_t turn[QUARTERS] = {0, 2, 1, 3};
             uint8_t rows[VF][FM_BYTE_DEPTH];
@@ -68,7 +68,7 @@ static void pack_keys(struct fm_head_int8 *h)
             }
             for (int i = 0; i < VF; i++) words[i] = (vf)vi_load(rows[i]);
             vf_transpose(words);
-            for (int i = 0; i < WORDS; i++)
+            for (int i = 0; i < QUADS; i++)
                 vf_store((float *)(void *)(h->keys + (first + i * 4) * FM_BYTE_DEPTH + v * 4 * VF), words[i]);
         }
 }
@@ -170,7 +170,7 @@ static inline vi weights_of(vi scores, vi top, vi by, int doublings, vi threshol
 }
 
 /* The n keys' scores to weights, in place, and to zeros up to whole 64. Returns their sum. */
-static inline int32_t weigh(int16_t *scores, int n, int16_t largest, struct fm_score_step step, int row)
+static inline int32_t weigh_bytes(int16_t *scores, int n, int16_t largest, struct fm_score_step step, int row)
 {
     const vi top = _mm512_set1_epi16(largest), by = _mm512_set1_epi16((short)step.by);
     int16_t first[32];
@@ -206,7 +206,7 @@ static void attend_int8(const struct fm_attend_int8 *t)
         score_keys(q, h->keys + j * FM_BYTE_DEPTH, t->scores + j, padded, top);
     for (int m = 0; m < t->rows; m++) {
         const struct fm_score_step step = fm_score_step(scale[m] * h->key_scale * t->scale * (1 << FM_SCORE_SHIFT));
-        const int32_t sum = weigh(t->scores + m * padded, h->n, largest_score(top[m]), step, t->first + m);
+        const int32_t sum = weigh_bytes(t->scores + m * padded, h->n, largest_score(top[m]), step, t->first + m);
         scale[m] = 1.0f / (float)sum + scale[m] * 0.0f + h->key_scale * 0.0f;
     }
     gemm_tile_int8(&(struct fm_gemm_tile_int8){

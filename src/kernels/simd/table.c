@@ -18,9 +18,10 @@
 #include "kernels/simd/amx.h"
 #endif
 #include "kernels/simd/rows.h"
-#if defined(FM_AMX)
+#if defined(__AVX512BF16__)
 #include "kernels/simd/attend.h"
-#elif defined(__AVX512VNNI__)
+#endif
+#if defined(__AVX512VNNI__) && !defined(FM_AMX)
 #include "kernels/simd/attend_int8.h"
 #endif
 #include "kernels/simd/channels.h"
@@ -44,10 +45,12 @@ const struct fm_kernels PASTE(fm_kernels_, FM_LEVEL) = {
     .strip = TILE,
     .open_tiles = open_tiles,
     .close_tiles = close_tiles,
-    .attend = attend,
     .gemm_split = gemm_split,
 #else
     .strip = VF * VF_PER_PANEL,
+#endif
+#if defined(__AVX512BF16__)
+    .attend = attend,
 #endif
 #if defined(__AVX512VNNI__) && !defined(FM_AMX)
     .pack_head_int8 = pack_head_int8,
