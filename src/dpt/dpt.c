@@ -6,6 +6,13 @@
 
 #include "ops/spatial.h"
 
+/* Whether the head's first convolution upsamples the finest path itself, in strips: a map of four times the size,
+ * the largest of all, does not exist then. */
+static bool joins(const struct fm_context *context, const struct fm_dpt *dpt)
+{
+    return !context->whole_stages && context->gemm == FATHOM_GEMM_DEFAULT && !dpt->config.transposed[0];
+}
+
 /* Finest path to depth. The last two convolutions come after the upsampling, or (FM_HEAD_OUTPUT) at
  * the path's size: a quarter of the work where the path has half the output's sides. */
 static void run_head(struct fm_context *context, const struct fm_dpt *dpt,
@@ -20,13 +27,14 @@ static void run_head(struct fm_context *context, const struct fm_dpt *dpt,
         x = larger;
         fm_part_end(context, "head.transposed.%d", i);
     }
-    path = &x;
-    struct fm_feature mid = fm_feature_alloc(context, path->h, path->w, c->head_mid);
-    fm_conv3x3(context, &dpt->conv1, path, 1, &mid, NULL); /* no activation here */
+    const int join = joins(context, dpt);
+    struct fm_feature mid = fm_feature_alloc(context, (1 + join) * x.h, (1 + join) * x.w, c->head_mid);
+    if (join) fm_upsample_conv(context, &x, &dpt->conv1, &mid);
+    else fm_conv3x3(context, &dpt->conv1, &x, 1, &mid, NULL); /* no activation here */
     fm_part_end(context, "head.conv1");
     fm_report(context, "head.conv1", mid.data, 3, mid.h, mid.w, mid.c);
     if (c->upsample == FM_HEAD_OUTPUT) {
-        struct fm_feature small = fm_feature_alloc(context, path->h, path->w, 1);
+        struct fm_feature small = fm_feature_alloc(context, mid.h, mid.w, 1);
         struct fm_feature full = {out, height, width, 1};
         fm_upsample_conv_head(context, &mid, &dpt->conv2, &dpt->conv3, &c->head, small.h,
                               small.w, small.data);
@@ -48,10 +56,12 @@ void fm_dpt_forward(struct fm_context *context, const struct fm_dpt *dpt,
     const int coarsest = c->levels - 1;
     struct fm_feature level[FM_TAPS];
     char name[32];
-    /* the largest map, twice level 0's size, first: the head needs nothing else of what follows */
+    /* the largest map, twice level 0's size unless the head enlarges it, first: the head needs nothing else of what
+     * follows */
+    const int times = joins(context, dpt) ? 1 : 2;
     int finest_h, finest_w;
     fm_level_size(dpt, 0, &taps[0], &finest_h, &finest_w);
-    struct fm_feature finest = fm_feature_alloc(context, 2 * finest_h, 2 * finest_w, c->fusion);
+    struct fm_feature finest = fm_feature_alloc(context, times * finest_h, times * finest_w, c->fusion);
     const size_t fusing = fm_arena_mark(context->arena);
     for (int k = 0; k <= coarsest; k++) level[k] = fm_reassemble(context, dpt, k, &taps[k]);
 

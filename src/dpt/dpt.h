@@ -79,7 +79,7 @@ struct fm_feature fm_reassemble(struct fm_context *context, const struct fm_dpt 
                                 const struct fm_tap *tap);
 
 /* path (the coarser level's result) or the level itself for the coarsest, skip (NULL for the
- * coarsest), to `out`, which is of another size, not smaller. path and skip are overwritten. */
+ * coarsest), to `out`, upsampled to its size, which is not smaller. path and skip are overwritten. */
 void fm_fuse(struct fm_context *context, const struct fm_fusion *fusion, enum fm_unit_skip unit_skip,
              struct fm_feature *path, struct fm_feature *skip, struct fm_feature *out);
 

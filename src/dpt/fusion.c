@@ -32,6 +32,11 @@ void fm_fuse(struct fm_context *context, const struct fm_fusion *fusion, enum fm
 
     /* DIFFERS: the 1x1 convolution comes before the upsampling. Interpolation weights sum to 1, so
      * the two commute, and there are four times fewer pixels here. */
+    if (fusion->out.data && out->h == path->h && out->w == path->w) { /* nothing to upsample */
+        fm_linear(context, &fusion->out, path->data, path->h * path->w, out->data, NULL);
+        fm_arena_release(context->arena, mark);
+        return;
+    }
     if (fusion->out.data) {
         a.c = fusion->out.out;
         fm_linear(context, &fusion->out, path->data, path->h * path->w, a.data, NULL);

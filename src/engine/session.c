@@ -210,6 +210,7 @@ static fathom_status settle(struct fathom_session *s, const fathom_model *model,
     if (s->context.threads > MAX_THREADS) s->context.threads = MAX_THREADS;
     s->context.gemm = opt->gemm;
     s->context.on_stage = opt->on_stage;
+    s->context.whole_stages = opt->on_stage != NULL;
     s->context.user = opt->user;
     if (opt->profile) s->context.profile = &s->profile;
     s->size = opt->size;

@@ -25,6 +25,7 @@ struct fm_context {
     bool bf16; /* the encoder's products on bf16 operands */
     fathom_stage_fn on_stage; /* may be NULL */
     void *user;
+    bool whole_stages; /* every stage that on_stage may see exists as a whole: none is joined with the next */
     double stage_start; /* seconds, monotonic */
     const atomic_int *cancel; /* not 0: what is left of the run is skipped, see below; may be NULL */
     struct fm_packs *packs;     /* NULL: weights are packed in each run, see packs.h */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The head's last stage: upsample, 3x3 convolution, ReLU, 1x1 convolution to one channel, activation.
+ * The head's last stage: upsample, 3x3 convolution, ReLU, 1x1 convolution to one channel, activation. And the
+ * convolution before it, on a map that is upsampled too.
  *
  * A task makes a strip of STRIP output rows. It upsamples the rows that the strip's convolution
  * needs (two more, which the neighbours make too), and everything up to the depth values stays in
@@ -24,6 +25,7 @@ struct head {
     float last[FM_HEAD_MAX_CHANNELS], last_bias;
     struct fm_head_rule rule;
     int h, w, channels; /* of the convolution */
+    float *map; /* [h][w][channels]: where its result goes if nothing follows; else NULL and */
     float *out; /* [h][w] */
 };
 
@@ -50,6 +52,13 @@ static void activate(const struct head *t, int y)
         }
 }
 
+/* Where n tiles from (ty, tx) on go, in the rows of a strip from `first` on. */
+static struct fm_winograd_target target_of(const struct head *t, float *hidden, int first, int ty, int tx, int n)
+{
+    if (t->map) return (struct fm_winograd_target){.data = t->map, .y0 = 2 - first, .h = t->h, .w = t->w};
+    return (struct fm_winograd_target){.data = hidden, .y0 = 2 * ty, .x0 = 2 * tx, .h = 2, .w = 2 * n, .relu = 1};
+}
+
 static void head_task(void *arg, size_t task, int worker)
 {
     const struct head *t = arg;
@@ -70,13 +79,11 @@ static void head_task(void *arg, size_t task, int worker)
         const int ty = (y - first + 2) / 2;
         for (int tx = 0; tx < across; tx += FM_WINOGRAD_TILES) {
             const int n = across - tx < FM_WINOGRAD_TILES ? across - tx : FM_WINOGRAD_TILES;
-            const struct fm_winograd_target target = {
-                .data = hidden, .y0 = 2 * ty, .x0 = 2 * tx, .h = 2, .w = 2 * n, .relu = 1,
-            };
+            const struct fm_winograd_target target = target_of(t, hidden, first, ty, tx, n);
             fm_winograd_tiles(&t->winograd, &pixels, across, ty * across + tx, n, worker, &target);
-            last_layer(t, hidden, y, 2 * tx, n);
+            if (!t->map) last_layer(t, hidden, y, 2 * tx, n);
         }
-        for (int i = y; i < y + 2 && i < last; i++) activate(t, i);
+        for (int i = y; i < y + 2 && i < last && !t->map; i++) activate(t, i);
     }
 }
 
@@ -85,7 +92,7 @@ static void direct_task(void *arg, size_t task, int worker)
 {
     const struct head *t = arg;
     const int first = (int)task * STRIP, last = first + STRIP < t->h ? first + STRIP : t->h;
-    const struct fm_epilogue relu = {.act = FM_ACT_RELU};
+    const struct fm_epilogue ep = {.act = t->map ? FM_ACT_NONE : FM_ACT_RELU};
     const size_t row = fm_direct_row_size(&t->direct, t->w);
     float *line = t->strips + (size_t)worker * (size_t)t->w * (size_t)t->upsampler.x.c;
     float *hidden = t->hidden + (size_t)worker * (size_t)t->w * (size_t)t->channels;
@@ -97,43 +104,62 @@ static void direct_task(void *arg, size_t task, int worker)
     }
     fm_open_tiles(t->k);
     for (int y = first; y < last; y++) {
-        fm_direct_row(&t->direct, rounded + (size_t)(y - first) * row, t->w, 1, t->w, hidden, &relu);
+        float *to = t->map ? t->map + (size_t)y * (size_t)t->w * (size_t)t->channels : hidden;
+        fm_direct_row(&t->direct, rounded + (size_t)(y - first) * row, t->w, 1, t->w, to, &ep);
+        if (t->map) continue;
         t->k->dot_rows(t->out + (size_t)y * (size_t)t->w, hidden, t->last, t->last_bias, t->w, t->channels);
         activate(t, y);
     }
     fm_close_tiles(t->k);
 }
 
+/* Upsampling x to h x w, the convolution, and, where there is a `last`, the rest: memory, the count, and the work. */
+static void run(struct fm_context *context, struct head *t, const struct fm_feature *x, const struct fm_weights *conv,
+                const struct fm_weights *last)
+{
+    const size_t mark = fm_arena_mark(context->arena), threads = (size_t)context->threads;
+    t->k = context->kernels;
+    t->channels = conv->out;
+    t->upsampler = fm_upsampler_prepare(context, x, t->rule.align, t->h, t->w);
+    const int direct = fm_is_direct(context);
+    const size_t line = (size_t)t->w * (size_t)x->c, hidden = last ? (size_t)conv->out * sizeof(float) : 0;
+    if (direct) t->direct = fm_direct_prepare(context, conv);
+    else t->winograd = fm_winograd_prepare(context, conv);
+    float *zeros = fm_arena_alloc(context->arena, (size_t)x->c, sizeof(float));
+    t->strips = fm_arena_alloc(context->arena, threads * (direct ? 1 : STRIP + 3), line * sizeof(float));
+    t->hidden = fm_arena_alloc(context->arena, threads * (direct ? (size_t)t->w : 4 * FM_WINOGRAD_TILES), hidden);
+    if (direct)
+        t->rounded = fm_arena_alloc(context->arena, threads * (STRIP + 2),
+                                    fm_direct_row_size(&t->direct, t->w) * sizeof *t->rounded);
+    t->zeros = zeros;
+    const int strips = (t->h + STRIP - 1) / STRIP; /* each upsamples two rows that its neighbours have */
+    const double pixels = (double)t->h * t->w;
+    fm_upsampler_count(context, x, t->h + 2 * strips - 2, t->w);
+    if (direct) fm_direct_count(context, conv, pixels);
+    else fm_winograd_count(context, conv, ((t->w + 1) / 2) * ((t->h + 1) / 2));
+    fm_count(context, FM_UNIT_F32, last ? 2.0 * pixels * last->in : 0,
+             ((double)fm_feature_size(x) + pixels * (last ? 1 : conv->out)) * sizeof(float) +
+                 (double)conv->out * conv->in * (double)fm_dtype_size(conv->type));
+    if (!context->dry) {
+        memset(zeros, 0, (size_t)x->c * sizeof(float));
+        for (int i = 0; last && i < last->in; i++) t->last[i] = fm_weight(last->data, last->type, i);
+        if (last) t->last_bias = last->bias[0];
+        fm_parallel_for(context, (size_t)strips, direct ? direct_task : head_task, t);
+    }
+    fm_arena_release(context->arena, mark);
+}
+
 void fm_upsample_conv_head(struct fm_context *context, const struct fm_feature *x,
                            const struct fm_weights *conv, const struct fm_weights *last,
                            const struct fm_head_rule *rule, int h, int w, float *out)
 {
-    const size_t mark = fm_arena_mark(context->arena), threads = (size_t)context->threads;
-    struct head t = {.k = context->kernels, .rule = *rule, .h = h, .w = w, .channels = conv->out, .out = out};
-    t.upsampler = fm_upsampler_prepare(context, x, rule->align, h, w);
-    const int direct = fm_is_direct(context);
-    const size_t line = (size_t)w * (size_t)x->c, out_row = (size_t)conv->out * sizeof(float);
-    if (direct) t.direct = fm_direct_prepare(context, conv);
-    else t.winograd = fm_winograd_prepare(context, conv);
-    float *zeros = fm_arena_alloc(context->arena, (size_t)x->c, sizeof(float));
-    t.strips = fm_arena_alloc(context->arena, threads * (direct ? 1 : STRIP + 3), line * sizeof(float));
-    t.hidden = fm_arena_alloc(context->arena, threads * (direct ? (size_t)w : 4 * FM_WINOGRAD_TILES), out_row);
-    if (direct)
-        t.rounded = fm_arena_alloc(context->arena, threads * (STRIP + 2),
-                                   fm_direct_row_size(&t.direct, w) * sizeof *t.rounded);
-    t.zeros = zeros;
-    const int strips = (h + STRIP - 1) / STRIP; /* each upsamples two rows that its neighbours have */
-    fm_upsampler_count(context, x, h + 2 * strips - 2, w);
-    if (direct) fm_direct_count(context, conv, (double)h * w);
-    else fm_winograd_count(context, conv, ((w + 1) / 2) * ((h + 1) / 2));
-    fm_count(context, FM_UNIT_F32, 2.0 * h * w * last->in,
-             ((double)fm_feature_size(x) + (double)h * w) * sizeof(float) +
-                 (double)conv->out * conv->in * (double)fm_dtype_size(conv->type));
-    if (!context->dry) {
-        memset(zeros, 0, (size_t)x->c * sizeof(float));
-        for (int i = 0; i < last->in; i++) t.last[i] = fm_weight(last->data, last->type, i);
-        t.last_bias = last->bias[0];
-        fm_parallel_for(context, (size_t)strips, direct ? direct_task : head_task, &t);
-    }
-    fm_arena_release(context->arena, mark);
+    struct head t = {.rule = *rule, .h = h, .w = w, .out = out};
+    run(context, &t, x, conv, last);
+}
+
+void fm_upsample_conv(struct fm_context *context, const struct fm_feature *x, const struct fm_weights *conv,
+                      struct fm_feature *y)
+{
+    struct head t = {.rule = {.align = FM_ALIGN_CORNERS}, .h = y->h, .w = y->w, .map = y->data};
+    run(context, &t, x, conv, NULL);
 }

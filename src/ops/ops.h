@@ -182,6 +182,11 @@ void fm_upsample_conv_head(struct fm_context *context, const struct fm_feature *
                            const struct fm_weights *conv, const struct fm_weights *last,
                            const struct fm_head_rule *rule, int h, int w, float *out);
 
+/* y = conv3x3(upsample(x, y->h, y->w)), corners aligned, in such strips too: the same bits as fm_upsample and
+ * fm_conv3x3 of own products make, without the upsampled map. */
+void fm_upsample_conv(struct fm_context *context, const struct fm_feature *x, const struct fm_weights *conv,
+                      struct fm_feature *y);
+
 /* ---- the parts that the operations are made of ---------------------------------------------- */
 
 /* The rows of a tile's A, of which `left` are left: from `first` on, `ld` apart. Those that the tile has too many

@@ -65,8 +65,10 @@ static void expect_variety(const float *values, const fathom_image *image)
     cr_assert(most > least + 0.01f, "the map goes from %g to %g", least, most);
 }
 
-/* Each model, level and GEMM: planned bytes are used bytes, and bytes do not depend on threads. At this
- * size all maps but the coarsest have more than one task. */
+static void see_stage(void *user, const fathom_stage *stage) { *(long *)user += stage->dim[0]; }
+
+/* Each model, level and GEMM: planned bytes are used bytes, and bytes do not depend on threads, nor on a hook, for which
+ * stages exist as a whole that are joined otherwise. At this size all maps but the coarsest have more than one task. */
 static void check_repeatable(const char *file, const char *level, fathom_gemm gemm, fathom_precision precision)
 {
     fathom_model *model = open_model(file);
@@ -77,8 +79,10 @@ static void check_repeatable(const char *file, const char *level, fathom_gemm ge
     setenv("FATHOM_CPU", level, 1);
     for (int turn = 0; turn < 4; turn++) {
         const int threads = turn < 3 ? turn + 1 : 8;
+        long seen = 0;
         fathom_session *s = open_session(model, &image, &(fathom_session_options){
-            .threads = threads, .gemm = gemm, .size = size, .precision = precision});
+            .threads = threads, .gemm = gemm, .size = size, .precision = precision,
+            .on_stage = turn == 1 ? see_stage : NULL, .user = &seen});
         fathom_session_info info;
         fathom_session_get_info(s, &info);
         cr_expect_str_eq(info.cpu, level);
@@ -98,6 +102,7 @@ static void check_repeatable(const char *file, const char *level, fathom_gemm ge
                       file, level, gemm, repeat, threads);
             free(values);
         }
+        cr_expect_eq(seen > 0, turn == 1);
         fathom_session_destroy(&s);
         cr_expect_null(s);
     }

@@ -225,3 +225,40 @@ Test(ops, upsample_conv_head)
             free(t.out);
         }
 }
+
+/* y = in strips - one op after the other, which must be 0. */
+struct joined {
+    struct fm_feature x;
+    struct op_weights conv;
+    struct fm_feature up, apart, y;
+};
+
+static void run_joined(struct fm_context *context, void *arg)
+{
+    struct joined *t = arg;
+    fm_upsample_conv(context, &t->x, &t->conv.w, &t->y);
+    fm_upsample(context, &t->x, &t->up);
+    fm_conv3x3(context, &t->conv.w, &t->up, 1, &t->apart, NULL);
+    for (size_t i = 0; !context->dry && i < fm_feature_size(&t->y); i++) t->y.data[i] -= t->apart.data[i];
+}
+
+Test(ops, upsample_conv)
+{
+    static const int channels[] = {32, 1, 16, 17, 33, 70};
+    for (int s = 0; s < N_UPSAMPLINGS; s++) {
+        const int *z = UPSAMPLINGS[s], out = channels[s % 6];
+        struct random random = {(uint64_t)s + 500};
+        const size_t pixels = (size_t)(z[3] * z[4]), n = pixels * (size_t)out;
+        struct joined t = {random_feature(&random, z[0], z[1], z[2]),
+                           op_weights_make(&random, (enum fm_dtype)(s % FM_FLOAT_DTYPES), out, 9 * z[2], 1),
+                           {malloc(pixels * (size_t)z[2] * sizeof(float)), z[3], z[4], z[2]},
+                           {malloc(n * sizeof(float)), z[3], z[4], out}, {malloc(n * sizeof(float)), z[3], z[4], out}};
+        double *zero = calloc(n, sizeof *zero);
+        char name[96];
+        snprintf(name, sizeof name, "%dx%dx%d upsampled to %dx%d and convolved to %d channels", z[0], z[1], z[2], z[3],
+                 z[4], out);
+        check_op(&(struct op){name, run_joined, &t, t.y.data, n, zero, zero, 1});
+        op_weights_free(&t.conv);
+        free(t.x.data), free(t.up.data), free(t.apart.data), free(t.y.data), free(zero);
+    }
+}
