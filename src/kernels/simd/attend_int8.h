@@ -7,6 +7,7 @@
 #include "kernels/attend_int8.h"
 
 enum { QUARTERS = FM_BYTE_DEPTH / VF, QUADS = FM_BYTE_DEPTH / 4 }; /* vectors and words of a row */
+enum { AHEAD = 16 };
 
 struct ranges {
     vf low[QUARTERS], high[QUARTERS], bad[QUARTERS]; /* bad: NaN once a NaN or an infinity came by */
@@ -19,13 +20,17 @@ static struct ranges ranges_of(const uint16_t *x, ptrdiff_t ld, int n)
         r.low[v] = r.high[v] = vf_load_bf16(x + v * VF);
         r.bad[v] = vf_zero();
     }
-    for (int j = 0; j < n; j++, x += ld)
+    for (int j = 0; j < n; j++, x += ld) {
+        const uint16_t *soon = x + (j + AHEAD < n ? AHEAD * ld : 0); /* rows lie too far apart for the CPU to see a stream */
+        __builtin_prefetch(soon);
+        __builtin_prefetch(soon + FM_BYTE_DEPTH - 1);
         UNROLL for (int v = 0; v < QUARTERS; v++) {
             const vf value = vf_load_bf16(x + v * VF);
             r.low[v] = vf_min(r.low[v], value);
             r.high[v] = vf_max(r.high[v], value);
             r.bad[v] = vf_fma(value, vf_zero(), r.bad[v]);
         }
+    }
     return r;
 }
 

@@ -164,35 +164,49 @@ static void gemm_tile_int8(const struct fm_gemm_tile_int8 *t)
 }
 #endif
 
+/* round(t * by) + up, 0..255; NaN becomes 0 */
+static inline vf byte_of(vf t, vf by, vf up)
+{
+    return vf_max(vf_min(vf_set1(255.0f), vf_add(vf_round(vf_mul(t, by)), up)), vf_zero());
+}
+
+/* What quantize looks for: the least and largest value, 0 included, and NaN once a NaN or an infinity came by. */
+struct span {
+    vf low, high, bad;
+};
+
+static inline void widen(struct span *s, vf t)
+{
+    s->low = vf_min(s->low, t);
+    s->high = vf_max(s->high, t);
+    s->bad = vf_fma(t, vf_zero(), s->bad);
+}
+
 static void quantize(uint8_t *q, float *scale, int32_t *zero, const float *x, const float *input_scale,
                      int n)
 {
-    vf lo = vf_zero(), hi = vf_zero(), bad = vf_zero();
+    const int whole = n - n % VF, left = n - whole;
+    struct span a = {vf_zero(), vf_zero(), vf_zero()}, b = a; /* two chains: one waits for itself */
     int i = 0;
-    for (; i < n; i += VF) {
-        const int left = n - i;
-        const vf t = left >= VF ? vf_mul(vf_load(x + i), vf_load(input_scale + i))
-                                : vf_mul(vf_load_n(x + i, left), vf_load_n(input_scale + i, left));
-        lo = vf_min(lo, t);
-        hi = vf_max(hi, t);
-        bad = vf_fma(t, vf_zero(), bad); /* NaN once a NaN or an infinity came by */
+    for (; i + 2 * VF <= whole; i += 2 * VF) {
+        widen(&a, vf_mul(vf_load(x + i), vf_load(input_scale + i)));
+        widen(&b, vf_mul(vf_load(x + i + VF), vf_load(input_scale + i + VF)));
     }
-    const float low = -vf_largest(vf_sub(vf_zero(), lo)), range = vf_largest(hi) - low;
+    if (i < whole) widen(&a, vf_mul(vf_load(x + i), vf_load(input_scale + i)));
+    if (left) widen(&b, vf_mul(vf_load_n(x + whole, left), vf_load_n(input_scale + whole, left)));
+    const float low = -vf_largest(vf_sub(vf_zero(), vf_min(a.low, b.low)));
+    const float range = vf_largest(vf_max(a.high, b.high)) - low;
     const int wide = range > FM_LEAST_RANGE;
     const float inverse = wide ? 255.0f / range : 0.0f;
     const float shift = inverse > 0 ? fm_round(-low * inverse) : 0.0f;
-    const vf by = vf_set1(inverse);
-    *scale = (wide ? range / 255.0f : 1.0f) + vf_sum(bad);
+    const vf by = vf_set1(inverse), up = vf_set1(shift);
+    *scale = (wide ? range / 255.0f : 1.0f) + vf_sum(vf_add(a.bad, b.bad));
     *zero = (int32_t)shift;
-    for (i = 0; i < n; i += VF) {
-        const int left = n - i;
-        vf t = left >= VF ? vf_mul(vf_load(x + i), vf_load(input_scale + i))
-                          : vf_mul(vf_load_n(x + i, left), vf_load_n(input_scale + i, left));
-        t = vf_add(vf_round(vf_mul(t, by)), vf_set1(shift));
-        t = vf_max(vf_min(vf_set1(255.0f), t), vf_zero()); /* NaN becomes 0 */
-        if (left >= VF) vf_store_u8(q + i, t);
-        else vf_store_u8_n(q + i, left, t);
-    }
+    for (i = 0; i < whole; i += VF)
+        vf_store_u8(q + i, byte_of(vf_mul(vf_load(x + i), vf_load(input_scale + i)), by, up));
+    if (left)
+        vf_store_u8_n(q + whole, left,
+                      byte_of(vf_mul(vf_load_n(x + whole, left), vf_load_n(input_scale + whole, left)), by, up));
 }
 
 static void from_bf16(float *y, const uint16_t *x, int n)

@@ -4,26 +4,32 @@
 static void layernorm(float *y, const float *x, const float *gamma, const float *beta, float eps,
                       int n)
 {
+    enum { CHAINS = 4 }; /* one waits four cycles for itself */
     int tail = n % VF, whole = n - tail;
-    vf s0 = vf_zero(), s1 = vf_zero();
+    vf s[CHAINS];
     int i = 0;
-    for (; i + 2 * VF <= whole; i += 2 * VF) {
-        s0 = vf_add(s0, vf_load(x + i));
-        s1 = vf_add(s1, vf_load(x + i + VF));
-    }
-    if (i < whole) s0 = vf_add(s0, vf_load(x + i));
-    if (tail) s1 = vf_add(s1, vf_load_n(x + whole, tail));
-    float mean = vf_sum(vf_add(s0, s1)) / (float)n;
+    for (int c = 0; c < CHAINS; c++) s[c] = vf_zero();
+    for (; i + CHAINS * VF <= whole; i += CHAINS * VF)
+        UNROLL for (int c = 0; c < CHAINS; c++) s[c] = vf_add(s[c], vf_load(x + i + c * VF));
+    for (; i < whole; i += VF) s[0] = vf_add(s[0], vf_load(x + i));
+    if (tail) s[1] = vf_add(s[1], vf_load_n(x + whole, tail));
+    float mean = vf_sum(vf_add(vf_add(s[0], s[1]), vf_add(s[2], s[3]))) / (float)n;
 
     vf m = vf_set1(mean);
-    s0 = s1 = vf_zero();
-    for (i = 0; i < whole; i += VF) {
+    for (int c = 0; c < CHAINS; c++) s[c] = vf_zero();
+    for (i = 0; i + CHAINS * VF <= whole; i += CHAINS * VF)
+        UNROLL for (int c = 0; c < CHAINS; c++) {
+            const vf d = vf_sub(vf_load(x + i + c * VF), m);
+            s[c] = vf_fma(d, d, s[c]);
+        }
+    for (; i < whole; i += VF) {
         vf d = vf_sub(vf_load(x + i), m);
-        s0 = vf_fma(d, d, s0);
+        s[0] = vf_fma(d, d, s[0]);
     }
     float rest = 0; /* masked lanes would each add mean^2 */
     for (i = whole; i < n; i++) rest += (x[i] - mean) * (x[i] - mean);
-    float rstd = 1.0f / sqrtf((vf_sum(s0) + rest) / (float)n + eps);
+    const float squares = vf_sum(vf_add(vf_add(s[0], s[1]), vf_add(s[2], s[3])));
+    float rstd = 1.0f / sqrtf((squares + rest) / (float)n + eps);
 
     vf r = vf_set1(rstd);
     for (i = 0; i < whole; i += VF) {
