@@ -236,12 +236,12 @@ typedef enum fathom_gemm { /* who multiplies matrices */
 
 typedef enum fathom_precision { /* of the encoder's matrix products; but for bf16, all else is f32 */
     FATHOM_PRECISION_F32 = 0,
-    /* bf16 operands, f32 sums, also in the decoder's 3x3 convolutions, on CPUs that have the
+    /* bf16 operands, f32 sums, also in the decoder's products, on CPUs that have the
      * instructions (AVX512_BF16); elsewhere f32 arithmetic on the weights as they are. Within about 1e-3
      * of the map's range on average. */
     FATHOM_PRECISION_BF16 = 1,
-    /* 8-bit weights and activations, exact integer sums; attention and the decoder's 3x3 convolutions in
-     * bf16 on CPUs that have it, else f32. Needs a file that weights/quantize.py made, and such a file
+    /* 8-bit weights and activations, exact integer sums; the decoder in bf16 on CPUs that have it, else
+     * f32; attention likewise, or on bytes too where a CPU has AVX512_VNNI but no AMX. Needs a file that weights/quantize.py made, and such a file
      * runs in nothing else: it is what F32, the default, means for it. Its error is in its config (quant.mean_error). */
     FATHOM_PRECISION_INT8 = 2
 } fathom_precision;
