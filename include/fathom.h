@@ -241,8 +241,9 @@ typedef enum fathom_precision { /* of the encoder's matrix products; but for bf1
      * of the map's range on average. */
     FATHOM_PRECISION_BF16 = 1,
     /* 8-bit weights and activations, exact integer sums; the decoder in bf16 on CPUs that have it, else
-     * f32; attention likewise, or on bytes too where a CPU has AVX512_VNNI but no AMX. Needs a file that weights/quantize.py made, and such a file
-     * runs in nothing else: it is what F32, the default, means for it. Its error is in its config (quant.mean_error). */
+     * f32; attention likewise, or on bytes too where a CPU has AVX512_BF16 and VNNI but no AMX. Needs a file
+     * that weights/quantize.py made, and such a file runs in nothing else: it is what F32, the default, means
+     * for it. Its error is in its config (quant.mean_error). */
     FATHOM_PRECISION_INT8 = 2
 } fathom_precision;
 

@@ -125,7 +125,7 @@ struct fm_gemm_split {
  * for skip <= m < FM_ATTEND_ROWS, all bf16, ldq (even) and ldy values from row to row. keys: [n][FM_ATTEND_DEPTH];
  * values: transposed, 32 keys at a time, [n / 32][FM_ATTEND_DEPTH][32]. Both are in memory up to whole 32 keys,
  * where they are zeros from n on. Products are summed in f32, weights are rounded to bf16 before they are
- * multiplied with v, and y at the end. Between open_tiles and close_tiles. */
+ * multiplied with v, and y at the end. Between open_tiles and close_tiles where the level has those. */
 enum { FM_ATTEND_ROWS = 32, FM_ATTEND_DEPTH = 64 };
 
 struct fm_attend {
