@@ -170,7 +170,7 @@ def test_memory_limit():
         raise Skip("a sanitizer's address space cannot be limited")
 
     def limited():
-        resource.setrlimit(resource.RLIMIT_AS, (1 << 29, 1 << 29))
+        resource.setrlimit(resource.RLIMIT_AS, (1 << 28, 1 << 28))
     result = run("info", "--size", "4096", "--threads", "1", MODEL, prepare=limited)
     expect(result.code == EXIT_MEMORY, result.code, result.err)
     result.says("memory", "MB")
