@@ -188,7 +188,7 @@ void fm_attention_bf16(struct fm_context *context, const uint16_t *qkv, int n, i
     const int pairs = (n + 1) / 2;
     const size_t threads = (size_t)context->threads, parts = fm_attention_parts(heads, n, context->threads);
     t.fused = k->attend && !bias && d == FM_ATTEND_DEPTH && n >= FM_ATTEND_ROWS;
-    const int unit = t.fused ? FM_ATTEND_ROWS : k->open_tiles ? 32 : FM_TILE_ROWS; /* rows of whole tiles */
+    const int unit = t.fused || k->open_tiles ? FM_ATTEND_ROWS : FM_TILE_ROWS; /* rows of whole tiles */
     t.rows = k->open_tiles ? TILED_ROWS : ROWS;
     t.most_rows = k->open_tiles ? MOST_ROWS : ROWS + 1;
     t.block = k->open_tiles ? TILED_KEYS : KEYS;

@@ -22,7 +22,7 @@ struct fm_context {
     struct fm_team *team;             /* of that many; NULL: all on the calling thread */
     bool dry;
     fathom_gemm gemm;
-    bool bf16; /* products on bf16 operands */
+    bool bf16; /* products on bf16 operands; only where gemm is the default */
     fathom_stage_fn on_stage; /* may be NULL */
     void *user;
     bool whole_stages; /* every stage that on_stage may see exists as a whole: none is joined with the next */

@@ -127,7 +127,7 @@ void fm_conv3x3(struct fm_context *context, const struct fm_weights *w, const st
                  (double)w->out * w->in * (double)fm_dtype_size(w->type));
     if (!context->dry) memset(zeros, 0, (size_t)x->c * sizeof(float));
     struct fm_pixels pixels = {x->data, zeros, x->h, x->w, x->c, stride, y->w};
-    if (fm_is_direct(context) || (stride != 1 && context->bf16 && context->gemm == FATHOM_GEMM_DEFAULT)) {
+    if (fm_is_direct(context, stride)) {
         run_direct(context, w, &pixels, y, ep);
     } else if (stride == 1 && context->gemm == FATHOM_GEMM_DEFAULT) {
         run_winograd(context, w, &pixels, y, ep);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * 3x3 convolutions on bf16 operands as they are defined: nine shifted products, summed in tiles. Where there
  * are tile registers this is faster than Winograd's way, whose transforms take longer than the
- * multiplications that it saves; elsewhere it is for what Winograd's way is not, other strides. Part of ops/, used by conv.c and head.c.
+ * multiplications that it saves; elsewhere it is for what Winograd's way is not, other strides. Part of ops/, used
+ * by conv.c and head.c.
  *
  * Input pixels are rounded some rows at a time, into rows with a pixel of zeros at both ends, so that
  * each row of output is one product without a special case. */
@@ -17,10 +18,10 @@ struct fm_direct {
     uint32_t *packed;
 };
 
-/* Whether a session computes those of stride 1 this way. */
-static inline bool fm_is_direct(const struct fm_context *context)
+/* Whether a session computes those of a stride this way. */
+static inline bool fm_is_direct(const struct fm_context *context, int stride)
 {
-    return context->bf16 && context->kernels->open_tiles && context->gemm == FATHOM_GEMM_DEFAULT;
+    return context->bf16 && (context->kernels->open_tiles || stride != 1);
 }
 
 /* Allocates (also when dry), rounds and packs the weights if the session has not yet. */

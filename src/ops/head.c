@@ -121,7 +121,7 @@ static void run(struct fm_context *context, struct head *t, const struct fm_feat
     t->k = context->kernels;
     t->channels = conv->out;
     t->upsampler = fm_upsampler_prepare(context, x, t->rule.align, t->h, t->w);
-    const int direct = fm_is_direct(context);
+    const int direct = fm_is_direct(context, 1);
     const size_t line = (size_t)t->w * (size_t)x->c, hidden = last ? (size_t)conv->out * sizeof(float) : 0;
     if (direct) t->direct = fm_direct_prepare(context, conv);
     else t->winograd = fm_winograd_prepare(context, conv);

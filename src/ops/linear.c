@@ -45,7 +45,7 @@ static void rounded_linear(struct fm_context *context, const struct fm_weights *
 void fm_linear(struct fm_context *context, const struct fm_weights *w, const float *x, int m,
                float *y, const struct fm_epilogue *ep)
 {
-    if (context->bf16 && context->gemm == FATHOM_GEMM_DEFAULT && w->in % 2 == 0) {
+    if (context->bf16 && w->in % 2 == 0) {
         rounded_linear(context, w, x, m, y, ep);
         return;
     }

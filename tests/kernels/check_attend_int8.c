@@ -98,7 +98,7 @@ static double truth_of(const struct operands *o, const struct fm_head_int8 *h, i
 
 static void attend_one(struct checker *c, int n, int rows, float amplitude, int against_truth)
 {
-    const struct operands o = make_operands(c, n, rows, amplitude);
+    struct operands o = make_operands(c, n, rows, amplitude);
     uint16_t y[ROWS * LDY], expected[ROWS * LDY];
     for (int i = 0; i < ROWS * LDY; i++) y[i] = expected[i] = UNTOUCHED;
     attend_with(scalar_with_all(), &o, 0, rows, expected);
@@ -122,14 +122,14 @@ static void attend_one(struct checker *c, int n, int rows, float amplitude, int 
         attend_with(c->k, &o, 1, 1, expected);
         if (memcmp(expected, y + LDY, DEPTH * sizeof *y) != 0) fail_check(c, "a query alone differs");
     }
-    free_operands((struct operands *)&o);
+    free_operands(&o);
 }
 
 /* One reaches every query, from a key or a value, and no other query from a query. */
 static void attend_bad(struct checker *c, int n, uint16_t bad)
 {
     for (int where = 0; where < 3; where++) {
-        const struct operands o = make_operands(c, n, ROWS, 1);
+        struct operands o = make_operands(c, n, ROWS, 1);
         uint16_t y[ROWS * LDY] = {0};
         (where == 0 ? o.k : where == 1 ? o.v : o.q)[where < 2 ? (n - 1) * LD + 5 : 2 * LD + 5] = bad;
         attend_with(c->k, &o, 0, ROWS, y);
@@ -137,7 +137,7 @@ static void attend_bad(struct checker *c, int n, uint16_t bad)
             const int is_bad = isnan(fm_bf16_float(y[m * LDY + 5])), expected = where < 2 || m == 2;
             if (is_bad != expected) fail_check(c, "query %d of a head with %04x in operand %d", m, bad, where);
         }
-        free_operands((struct operands *)&o);
+        free_operands(&o);
     }
 }
 

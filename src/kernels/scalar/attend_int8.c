@@ -33,10 +33,9 @@ static void pack_keys(struct fm_head_int8 *h)
     const float inverse = range > FM_LEAST_RANGE ? 255.0f / range : 0.0f;
     h->key_scale = range / 255.0f + bad;
     for (int j = 0; j < h->n; j++)
-        for (int c = 0; c < FM_BYTE_DEPTH; c++) {
-            const float t = fm_round((fm_bf16_float(h->k[j * h->ld + c]) - low[c]) * inverse);
-            h->keys[j * FM_BYTE_DEPTH + c] = (uint8_t)(t > 0 ? t < 255 ? t : 255 : 0);
-        }
+        for (int c = 0; c < FM_BYTE_DEPTH; c++)
+            h->keys[j * FM_BYTE_DEPTH + c] =
+                fm_scalar_byte(fm_round((fm_bf16_float(h->k[j * h->ld + c]) - low[c]) * inverse));
 }
 
 /* round(x * inverse), -127..127; NaN becomes -127 */

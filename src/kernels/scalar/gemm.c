@@ -144,10 +144,7 @@ void fm_scalar_quantize(uint8_t *q, float *scale, int32_t *zero, const float *x,
     const float shift = inverse > 0 ? fm_round(-low * inverse) : 0.0f;
     *scale = (wide ? range / 255.0f : 1.0f) + bad;
     *zero = (int32_t)shift;
-    for (int i = 0; i < n; i++) {
-        const float t = fm_round(x[i] * input_scale[i] * inverse) + shift;
-        q[i] = (uint8_t)(t > 0 ? t < 255 ? t : 255 : 0);
-    }
+    for (int i = 0; i < n; i++) q[i] = fm_scalar_byte(fm_round(x[i] * input_scale[i] * inverse) + shift);
 }
 
 /* The sum of all nine products of parts, in double. */

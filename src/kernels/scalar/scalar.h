@@ -14,6 +14,9 @@ static inline float fm_scalar_clamped(float v, enum fm_activation act)
     return act == FM_ACT_HARDSWISH ? v * gate * (1.0f / 6) : gate;
 }
 
+/* A whole number as a byte; NaN becomes 0. */
+static inline uint8_t fm_scalar_byte(float t) { return (uint8_t)(t > 0 ? t < 255 ? t : 255 : 0); }
+
 #define K(ret, name, args) ret fm_scalar_##name args;
 #include "kernels/list.h"
 #undef K

@@ -9,29 +9,22 @@
 enum { QUARTERS = FM_BYTE_DEPTH / VF, QUADS = FM_BYTE_DEPTH / 4 }; /* vectors and words of a row */
 enum { AHEAD = 16 };
 
-struct ranges {
-    vf low[QUARTERS], high[QUARTERS], bad[QUARTERS]; /* bad: NaN once a NaN or an infinity came by */
-};
-
-static struct ranges ranges_of(const uint16_t *x, ptrdiff_t ld, int n)
+/* Of each channel of n rows. */
+static void spans_of(struct span spans[QUARTERS], const uint16_t *x, ptrdiff_t ld, int n)
 {
-    struct ranges r;
-    for (int v = 0; v < QUARTERS; v++) {
-        r.low[v] = r.high[v] = vf_load_bf16(x + v * VF);
-        r.bad[v] = vf_zero();
+    struct span s[QUARTERS]; /* in registers */
+    UNROLL for (int v = 0; v < QUARTERS; v++) {
+        const vf value = vf_load_bf16(x + v * VF);
+        s[v] = (struct span){value, value, vf_zero()};
     }
     for (int j = 0; j < n; j++, x += ld) {
-        const uint16_t *soon = x + (j + AHEAD < n ? AHEAD * ld : 0); /* rows lie too far apart for the CPU to see a stream */
+        /* rows lie too far apart for the CPU to see a stream */
+        const uint16_t *soon = x + (j + AHEAD < n ? AHEAD * ld : 0);
         __builtin_prefetch(soon);
         __builtin_prefetch(soon + FM_BYTE_DEPTH - 1);
-        UNROLL for (int v = 0; v < QUARTERS; v++) {
-            const vf value = vf_load_bf16(x + v * VF);
-            r.low[v] = vf_min(r.low[v], value);
-            r.high[v] = vf_max(r.high[v], value);
-            r.bad[v] = vf_fma(value, vf_zero(), r.bad[v]);
-        }
+        UNROLL for (int v = 0; v < QUARTERS; v++) widen(&s[v], vf_load_bf16(x + v * VF));
     }
-    return r;
+    UNROLL for (int v = 0; v < QUARTERS; v++) spans[v] = s[v];
 }
 
 static inline vf inverse_of(vf largest)
@@ -49,11 +42,12 @@ static inline vi signed_bytes(vf x, vf inverse)
 
 static void pack_keys(struct fm_head_int8 *h)
 {
-    const struct ranges r = ranges_of(h->k, h->ld, h->n);
+    struct span s[QUARTERS];
     vf widest = vf_zero(), bad = vf_zero();
+    spans_of(s, h->k, h->ld, h->n);
     for (int v = 0; v < QUARTERS; v++) {
-        widest = vf_max(vf_sub(r.high[v], r.low[v]), widest);
-        bad = vf_add(bad, r.bad[v]);
+        widest = vf_max(vf_sub(s[v].high, s[v].low), widest);
+        bad = vf_add(bad, s[v].bad);
     }
     const float range = vf_largest(widest), inverse = range > FM_LEAST_RANGE ? 255.0f / range : 0.0f;
     h->key_scale = range / 255.0f + range * 0.0f + vf_sum(bad);
@@ -65,11 +59,9 @@ static void pack_keys(struct fm_head_int8 *h)
             for (int i = 0; i < VF; i++) {
                 const int key = first + 4 * i + turn[v], there = key < h->n ? key : h->n - 1;
                 const uint16_t *k = h->k + there * h->ld;
-                UNROLL for (int c = 0; c < QUARTERS; c++) {
-                    vf t = vf_mul(vf_sub(vf_load_bf16(k + c * VF), r.low[c]), vf_set1(inverse));
-                    t = vf_max(vf_min(vf_set1(255.0f), vf_round(t)), vf_zero()); /* NaN becomes 0 */
-                    vf_store_u8(rows[i] + c * VF, t);
-                }
+                UNROLL for (int c = 0; c < QUARTERS; c++)
+                    vf_store_u8(rows[i] + c * VF,
+                                byte_of(vf_sub(vf_load_bf16(k + c * VF), s[c].low), vf_set1(inverse), vf_zero()));
             }
             for (int i = 0; i < VF; i++) words[i] = (vf)vi_load(rows[i]);
             vf_transpose(words);
@@ -80,10 +72,11 @@ static void pack_keys(struct fm_head_int8 *h)
 
 static void pack_values(struct fm_head_int8 *h)
 {
-    const struct ranges r = ranges_of(h->v, h->ld, h->n);
+    struct span s[QUARTERS];
+    spans_of(s, h->v, h->ld, h->n);
     for (int v = 0; v < QUARTERS; v++) {
-        const vf largest = vf_max(vf_sub(vf_zero(), r.low[v]), r.high[v]), inverse = inverse_of(largest);
-        vf_store(h->value_scale + v * VF, vf_add(vf_div(largest, vf_set1(127.0f)), r.bad[v]));
+        const vf largest = vf_max(vf_sub(vf_zero(), s[v].low), s[v].high), inverse = inverse_of(largest);
+        vf_store(h->value_scale + v * VF, vf_add(vf_div(largest, vf_set1(127.0f)), s[v].bad));
         for (int key = 0; key < fm_byte_keys(h->n); key += 4) {
             vi word = vi_zero();
             UNROLL for (int i = 3; i >= 0; i--) {

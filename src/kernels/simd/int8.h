@@ -170,7 +170,7 @@ static inline vf byte_of(vf t, vf by, vf up)
     return vf_max(vf_min(vf_set1(255.0f), vf_add(vf_round(vf_mul(t, by)), up)), vf_zero());
 }
 
-/* What quantize looks for: the least and largest value, 0 included, and NaN once a NaN or an infinity came by. */
+/* The least and largest value, and NaN once a NaN or an infinity came by. */
 struct span {
     vf low, high, bad;
 };
@@ -182,18 +182,24 @@ static inline void widen(struct span *s, vf t)
     s->bad = vf_fma(t, vf_zero(), s->bad);
 }
 
+/* x * by of a vector, of which n are there. */
+static inline vf scaled(const float *x, const float *by, int n)
+{
+    return n >= VF ? vf_mul(vf_load(x), vf_load(by)) : vf_mul(vf_load_n(x, n), vf_load_n(by, n));
+}
+
 static void quantize(uint8_t *q, float *scale, int32_t *zero, const float *x, const float *input_scale,
                      int n)
 {
     const int whole = n - n % VF, left = n - whole;
-    struct span a = {vf_zero(), vf_zero(), vf_zero()}, b = a; /* two chains: one waits for itself */
+    struct span a = {vf_zero(), vf_zero(), vf_zero()}, b = a; /* from 0 on; two chains: one waits for itself */
     int i = 0;
     for (; i + 2 * VF <= whole; i += 2 * VF) {
-        widen(&a, vf_mul(vf_load(x + i), vf_load(input_scale + i)));
-        widen(&b, vf_mul(vf_load(x + i + VF), vf_load(input_scale + i + VF)));
+        widen(&a, scaled(x + i, input_scale + i, VF));
+        widen(&b, scaled(x + i + VF, input_scale + i + VF, VF));
     }
-    if (i < whole) widen(&a, vf_mul(vf_load(x + i), vf_load(input_scale + i)));
-    if (left) widen(&b, vf_mul(vf_load_n(x + whole, left), vf_load_n(input_scale + whole, left)));
+    if (i < whole) widen(&a, scaled(x + i, input_scale + i, VF));
+    if (left) widen(&b, scaled(x + whole, input_scale + whole, left));
     const float low = -vf_largest(vf_sub(vf_zero(), vf_min(a.low, b.low)));
     const float range = vf_largest(vf_max(a.high, b.high)) - low;
     const int wide = range > FM_LEAST_RANGE;
@@ -202,11 +208,8 @@ static void quantize(uint8_t *q, float *scale, int32_t *zero, const float *x, co
     const vf by = vf_set1(inverse), up = vf_set1(shift);
     *scale = (wide ? range / 255.0f : 1.0f) + vf_sum(vf_add(a.bad, b.bad));
     *zero = (int32_t)shift;
-    for (i = 0; i < whole; i += VF)
-        vf_store_u8(q + i, byte_of(vf_mul(vf_load(x + i), vf_load(input_scale + i)), by, up));
-    if (left)
-        vf_store_u8_n(q + whole, left,
-                      byte_of(vf_mul(vf_load_n(x + whole, left), vf_load_n(input_scale + whole, left)), by, up));
+    for (i = 0; i < whole; i += VF) vf_store_u8(q + i, byte_of(scaled(x + i, input_scale + i, VF), by, up));
+    if (left) vf_store_u8_n(q + whole, left, byte_of(scaled(x + whole, input_scale + whole, left), by, up));
 }
 
 static void from_bf16(float *y, const uint16_t *x, int n)

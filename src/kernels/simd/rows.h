@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT
  * Kernels over rows of values: norms, activations, interpolation. */
 
+enum { CHAINS = 4 }; /* of additions: one waits four cycles for itself */
+
+static inline float sum_of(const vf s[CHAINS]) { return vf_sum(vf_add(vf_add(s[0], s[1]), vf_add(s[2], s[3]))); }
+
 static void layernorm(float *y, const float *x, const float *gamma, const float *beta, float eps,
                       int n)
 {
-    enum { CHAINS = 4 }; /* one waits four cycles for itself */
     int tail = n % VF, whole = n - tail;
     vf s[CHAINS];
     int i = 0;
@@ -13,7 +16,7 @@ static void layernorm(float *y, const float *x, const float *gamma, const float 
         UNROLL for (int c = 0; c < CHAINS; c++) s[c] = vf_add(s[c], vf_load(x + i + c * VF));
     for (; i < whole; i += VF) s[0] = vf_add(s[0], vf_load(x + i));
     if (tail) s[1] = vf_add(s[1], vf_load_n(x + whole, tail));
-    float mean = vf_sum(vf_add(vf_add(s[0], s[1]), vf_add(s[2], s[3]))) / (float)n;
+    float mean = sum_of(s) / (float)n;
 
     vf m = vf_set1(mean);
     for (int c = 0; c < CHAINS; c++) s[c] = vf_zero();
@@ -28,8 +31,7 @@ static void layernorm(float *y, const float *x, const float *gamma, const float 
     }
     float rest = 0; /* masked lanes would each add mean^2 */
     for (i = whole; i < n; i++) rest += (x[i] - mean) * (x[i] - mean);
-    const float squares = vf_sum(vf_add(vf_add(s[0], s[1]), vf_add(s[2], s[3])));
-    float rstd = 1.0f / sqrtf((squares + rest) / (float)n + eps);
+    float rstd = 1.0f / sqrtf((sum_of(s) + rest) / (float)n + eps);
 
     vf r = vf_set1(rstd);
     for (i = 0; i < whole; i += VF) {
