@@ -139,6 +139,23 @@ struct fm_attend {
     ptrdiff_t ldy;
 };
 
+/* The same in f32, on keys and values in three bf16 parts (split_bf16), part i `i * part` values on, in memory up to
+ * whole FM_ATTEND_SPLIT_KEYS keys; queries are split by the kernel. Products as gemm_split has them, and weights in
+ * 24 bits: it errs as softmax and two gemm_split do. */
+enum { FM_ATTEND_SPLIT_KEYS = 64 };
+
+struct fm_attend_split {
+    const float *q;
+    ptrdiff_t ldq;
+    const uint16_t *keys, *values;
+    ptrdiff_t part;
+    int n;
+    float scale;
+    int skip;
+    float *y;
+    ptrdiff_t ldy;
+};
+
 /* gemm_tile    the first of the above.
  * gemm_tile_int8 the third. The integers are the same at every level.
  * gemm_tile_bf16 the second. Sums in pairs, so it equals the first on the widened operands up to
@@ -316,7 +333,8 @@ struct fm_kernels {
     void (*open_tiles)(void), (*close_tiles)(void);
     /* See above; NULL: the level has none. */
     void (*attend)(const struct fm_attend *attend);
-    void (*gemm_split)(const struct fm_gemm_split *tile);
+    void (*gemm_split)(const struct fm_gemm_split *tile); /* both or none */
+    void (*attend_split)(const struct fm_attend_split *attend);
     void (*pack_head_int8)(struct fm_head_int8 *head); /* both or none: attend_int8.h */
     void (*attend_int8)(const struct fm_attend_int8 *attend);
 #include "kernels/list.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * attention.c with both products on bf16 units, operands in three parts. A task packs its head's K and V; then 32
- * queries at a time meet all keys: their scores fit the second cache beside the parts of K and V. */
+ * queries at a time meet all keys: in one kernel, or where there is a bias or heads are not of 64, with their scores
+ * in the second cache beside the parts of K and V. */
 #include "ops/split.h"
 
 #include <math.h>
@@ -12,7 +13,8 @@ struct attention {
     const struct fm_kernels *k;
     const float *qkv;
     float *y;
-    int n, keys, heads, d;      /* keys: n, up to a whole UNIT */
+    int n, keys, heads, d;      /* keys: n, up to a whole UNIT, or what k->attend_split wants */
+    bool fused;                 /* k->attend_split does all of it, on keys and values of its own order */
     int queries;                /* of a task */
     const struct fm_score_bias *bias;
     /* per worker, parts of one head: strips of keys, [d / 2][16] words of pairs; strips of the depth, [keys / 2][16] */
@@ -54,6 +56,45 @@ static void pack_head(const struct attention *t, size_t head, int worker)
         }
 }
 
+/* The same for k->attend_split: parts of K's rows, and of V's transposed by 32 keys. */
+static void pack_fused(const struct attention *t, size_t head, int worker)
+{
+    enum { D = FM_ATTEND_DEPTH, PART = UNIT * D };
+    const size_t dim = (size_t)(t->heads * D), me = (size_t)worker * PARTS * t->part;
+    const float *k = t->qkv + dim + head * D, *v = k + dim;
+    uint32_t *keys = t->k_parts + me, *values = t->v_parts + me, pairs[UNIT / 2 * D];
+    uint16_t unit[PARTS * PART];
+    for (int j = 0; j < t->keys; j += UNIT, keys += PART / 2, values += PART / 2) {
+        split_unit(t, k, j, unit);
+        for (size_t p = 0; p < PARTS; p++) memcpy(keys + p * t->part, unit + p * PART, PART * sizeof *unit);
+        split_unit(t, v, j, unit);
+        for (size_t p = 0; p < PARTS; p++) {
+            t->k->pack_pairs(pairs, unit + p * PART, D, D, UNIT, D);
+            t->k->pack_nk((float *)(void *)(values + p * t->part), pairs, FM_F32, D, UNIT / 2, D, UNIT / 2); /* moves words */
+        }
+    }
+}
+
+static void attend_fused(const struct attention *t, size_t head, int first, int last, int worker)
+{
+    const size_t dim = (size_t)(t->heads * t->d), me = (size_t)worker * PARTS * t->part;
+    struct fm_attend_split a = {
+        .ldq = 3 * (ptrdiff_t)dim, .keys = (const uint16_t *)(t->k_parts + me),
+        .values = (const uint16_t *)(t->v_parts + me), .part = 2 * (ptrdiff_t)t->part, .n = t->n,
+        .scale = 1.0f / sqrtf((float)t->d), .ldy = (ptrdiff_t)dim,
+    };
+    pack_fused(t, head, worker);
+    fm_open_tiles(t->k);
+    for (int m = first; m < last; m += ROWS) {
+        const int row = m < t->n - ROWS ? m : t->n - ROWS; /* the last reach back */
+        a.q = t->qkv + (size_t)row * 3 * dim + head * (size_t)t->d;
+        a.y = t->y + (size_t)row * dim + head * (size_t)t->d;
+        a.skip = m - row;
+        t->k->attend_split(&a);
+    }
+    fm_close_tiles(t->k);
+}
+
 /* ROWS queries from `first` on; those from `skip` on are given. */
 static void attend(const struct attention *t, size_t head, int first, int skip, int worker)
 {
@@ -91,6 +132,10 @@ static void attend_task(void *arg, size_t task, int worker)
 {
     const struct attention *t = arg;
     const struct fm_attention_task own = fm_attention_task(task, t->heads, t->n, t->queries);
+    if (t->fused) {
+        attend_fused(t, own.head, own.first, own.last, worker);
+        return;
+    }
     pack_head(t, own.head, worker);
     fm_open_tiles(t->k);
     for (int m = own.first; m < own.last; m += ROWS) {
@@ -109,17 +154,21 @@ bool fm_is_attention_split(const struct fm_context *context, int n, int d)
 void fm_attention_split(struct fm_context *context, const float *qkv, int n, int heads, int d,
                         const struct fm_score_bias *bias, float *y)
 {
-    struct attention t = {.k = context->kernels, .qkv = qkv, .y = y, .n = n, .keys = (n + UNIT - 1) / UNIT * UNIT,
-                          .heads = heads, .d = d, .bias = bias};
+    struct attention t = {.k = context->kernels, .qkv = qkv, .y = y, .n = n, .heads = heads, .d = d, .bias = bias,
+                          .fused = !bias && d == FM_ATTEND_DEPTH};
+    const int unit = t.fused ? FM_ATTEND_SPLIT_KEYS : UNIT;
+    t.keys = (n + unit - 1) / unit * unit;
     const size_t threads = (size_t)context->threads, parts = fm_attention_parts(heads, n, context->threads);
     const size_t mark = fm_arena_mark(context->arena), keys = (size_t)t.keys;
     t.queries = fm_attention_queries(n, parts, ROWS);
     t.part = keys * (size_t)d / 2;
     t.k_parts = fm_arena_alloc(context->arena, threads * PARTS * t.part, sizeof *t.k_parts);
     t.v_parts = fm_arena_alloc(context->arena, threads * PARTS * t.part, sizeof *t.v_parts);
-    t.weights = fm_arena_alloc(context->arena, threads * PARTS * ROWS * keys, sizeof *t.weights);
-    t.scores = fm_arena_alloc(context->arena, threads * ROWS * keys, sizeof *t.scores);
-    t.mixed = fm_arena_alloc(context->arena, threads * ROWS * (size_t)d, sizeof *t.mixed);
+    if (!t.fused) {
+        t.weights = fm_arena_alloc(context->arena, threads * PARTS * ROWS * keys, sizeof *t.weights);
+        t.scores = fm_arena_alloc(context->arena, threads * ROWS * keys, sizeof *t.scores);
+        t.mixed = fm_arena_alloc(context->arena, threads * ROWS * (size_t)d, sizeof *t.mixed);
+    }
     fm_count(context, FM_UNIT_F32, (4.0 * d + 4) * heads * n * (double)n, 4.0 * n * heads * d * sizeof *y);
     if (!context->dry) fm_parallel_for(context, (size_t)heads * parts, attend_task, &t);
     fm_arena_release(context->arena, mark);

@@ -3,6 +3,8 @@
 #include "ops/bf16.h"
 #include "ops/packs.h"
 
+enum { DEEP = 2048, BLOCK = 192, DEEP_BLOCK = 48, TILED_BLOCK = 96, GROUP_BYTES = 450 << 10 };
+
 struct product {
     const struct fm_kernels *k;
     const struct fm_weights *w;
@@ -12,7 +14,8 @@ struct product {
     struct fm_epilogue ep;
     uint32_t *packed;  /* panels [in / 2][width] of pairs */
     uint16_t *rounded; /* per worker [panel][in]: weights that are not bf16 in the file */
-    int m, block, blocks, panels; /* the last block has up to half a block more, or less */
+    int m, block, blocks; /* the last block has up to half a block more, or less */
+    int group, groups;    /* columns of a task, whole panels */
 };
 
 static void pack_task(void *arg, size_t i, int worker)
@@ -41,16 +44,17 @@ static void tile_task(void *arg, size_t task, int worker)
     (void)worker;
     const struct product *p = arg;
     const struct fm_weights *w = p->w;
-    const int j = (int)(task % (size_t)p->panels) * p->k->panel;
-    const int first = (int)(task / (size_t)p->panels) * p->block;
-    const int last = task / (size_t)p->panels + 1 < (size_t)p->blocks ? first + p->block : p->m;
-    const int left = w->out - j, width = fm_panel_width(p->k, left);
+    const int j = (int)(task % (size_t)p->groups) * p->group;
+    const int columns = w->out - j < p->group ? w->out - j : p->group, rest = columns % p->k->panel;
+    const int first = (int)(task / (size_t)p->groups) * p->block;
+    const int last = task / (size_t)p->groups + 1 < (size_t)p->blocks ? first + p->block : p->m;
     const size_t at = (size_t)first * (size_t)w->out + (size_t)j;
     struct fm_gemm_tile_bf16 tile = {
         .a = p->x + (size_t)first * (size_t)w->in, .lda = w->in, .rows = last - first, .segments = 1,
-        .depth = w->in, .b = p->packed + (size_t)j * (size_t)w->in / 2, .width = width,
+        .depth = w->in, .b = p->packed + (size_t)j * (size_t)w->in / 2,
+        .width = columns - rest + (rest ? fm_panel_width(p->k, rest) : 0),
         .c = p->y ? p->y + at : NULL, .c16 = p->y ? NULL : p->y16 + at, .ldc = w->out,
-        .columns = left < width ? left : width, .ep = fm_epilogue_at(&p->ep, first),
+        .columns = columns, .ep = fm_epilogue_at(&p->ep, first),
     };
     if (tile.ep.bias) tile.ep.bias += j;
     if (tile.ep.gamma) tile.ep.gamma += j;
@@ -60,15 +64,29 @@ static void tile_task(void *arg, size_t task, int worker)
     fm_close_tiles(p->k);
 }
 
+/* On tiles, columns that lie in the second cache while rows go by: so a result is written along its rows, and the rows
+ * at hand stay in the first cache. Panels are only next to each other in strips. */
+static void cut_tasks(struct product *p)
+{
+    const struct fm_weights *w = p->w;
+    const int panel = p->k->panel, panels = (w->out + panel - 1) / panel;
+    p->group = panel;
+    p->block = w->in > DEEP ? DEEP_BLOCK : BLOCK;
+    if (p->k->open_tiles) {
+        const int most = (int)(GROUP_BYTES / ((int64_t)w->in * panel * (int64_t)sizeof(uint16_t)));
+        p->group *= most < 1 ? 1 : most < panels ? most : panels;
+        p->block = w->in > DEEP ? DEEP_BLOCK : TILED_BLOCK;
+    }
+    p->groups = (w->out + p->group - 1) / p->group;
+    p->blocks = p->m < p->block ? 1 : (p->m + p->block / 2) / p->block;
+}
+
 void fm_linear_bf16(struct fm_context *context, const struct fm_weights *w, const uint16_t *x, int m,
                     float *y, uint16_t *y16, const struct fm_epilogue *ep)
 {
     const struct fm_kernels *k = context->kernels;
     const size_t mark = fm_arena_mark(context->arena);
-    struct product p = {
-        .k = k, .w = w, .x = x, .y = y, .y16 = y16, .m = m, .block = w->in > 2048 ? 48 : 192,
-        .panels = (w->out + k->panel - 1) / k->panel,
-    };
+    struct product p = {.k = k, .w = w, .x = x, .y = y, .y16 = y16, .m = m};
     if (ep) p.ep = *ep;
     p.ep.bias = w->bias;
     bool ready;
@@ -80,12 +98,12 @@ void fm_linear_bf16(struct fm_context *context, const struct fm_weights *w, cons
     fm_count(context, FM_UNIT_BF16, 2.0 * m * w->out * w->in,
              fm_linear_bytes(w, m, sizeof *x, y ? sizeof *y : sizeof *y16, ep));
     if (!context->dry) {
-        p.blocks = m < p.block ? 1 : (m + p.block / 2) / p.block;
+        cut_tasks(&p);
         if (!ready) {
-            fm_parallel_for(context, (size_t)p.panels, pack_task, &p);
+            fm_parallel_for(context, (size_t)((w->out + k->panel - 1) / k->panel), pack_task, &p);
             fm_pack_done(context, w, packed);
         }
-        fm_parallel_for(context, (size_t)p.blocks * (size_t)p.panels, tile_task, &p);
+        fm_parallel_for(context, (size_t)p.blocks * (size_t)p.groups, tile_task, &p);
     }
     fm_arena_release(context->arena, mark);
 }

@@ -6,7 +6,7 @@
 #include "kernels/cpu.h"
 #include "ops/packs.h"
 
-enum { PARTS = FM_SPLIT_PARTS, MOST_ROWS = 352, MOST_DEPTH = 512, PAD = 32 };
+enum { PARTS = FM_SPLIT_PARTS, MOST_ROWS = 352, MOST_DEPTH = 512, PAD = 32, GROUP_BYTES = 450 << 10 };
 
 struct split {
     const struct fm_product *p;
@@ -69,6 +69,14 @@ static void split_rows(const struct split *s, int first, int n, int from, uint16
     }
 }
 
+/* Columns that are multiplied at a time, whole panels of all parts, which stay in the second cache while rows go by:
+ * so a result is written along its rows. */
+static int group_columns(const struct split *s)
+{
+    const int columns = GROUP_BYTES / (PARTS * s->depth * (int)sizeof(uint16_t)) / s->k->panel * s->k->panel;
+    return columns < s->k->panel ? s->k->panel : columns;
+}
+
 /* One range of k: from the sums so far to the next, or to the result. Not in place: the last rows of a product
  * that are no whole block are computed twice. */
 static void multiply(const struct split *s, int first, int n, int r, const uint16_t *rows, float *sums)
@@ -76,8 +84,9 @@ static void multiply(const struct split *s, int first, int n, int r, const uint1
     const struct fm_product *p = s->p;
     const struct fm_weights *w = p->weights;
     const size_t size = (size_t)s->most * (size_t)w->out;
-    for (int j = 0; j < w->out; j += s->k->panel) {
-        const int left = w->out - j, width = fm_panel_width(s->k, left);
+    const int group = group_columns(s);
+    for (int j = 0; j < w->out; j += group) {
+        const int width = w->out - j < group ? w->out - j : group;
         struct fm_gemm_split tile = {
             .a = rows, .a_part = (ptrdiff_t)s->rows_part, .lda = (ptrdiff_t)s->stride, .rows = n, .depth = s->depth,
             .b = s->packed + (size_t)r * s->range + (size_t)j * (size_t)s->depth / 2, .b_part = (ptrdiff_t)s->part,

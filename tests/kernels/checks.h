@@ -46,6 +46,7 @@ void fill_values(struct checker *c, float *x, size_t n, enum values kind);
 #include "kernels/list.h"
 #undef K
 void check_attend(struct checker *c);
+void check_attend_split(struct checker *c);
 void check_attend_int8(struct checker *c);
 void check_gemm_split(struct checker *c);
 

@@ -10,6 +10,7 @@
 static int has_kernel(const struct fm_kernels *k, void (*check)(struct checker *))
 {
     if (check == check_attend) return k->attend != NULL;
+    if (check == check_attend_split) return k->attend_split != NULL;
     if (check == check_gemm_split) return k->gemm_split != NULL;
     if (check == check_attend_int8) return k->attend_int8 != NULL;
     return 1;
@@ -58,6 +59,15 @@ Test(kernels, attend)
     struct fm_kernels idle = fm_kernels_scalar;
     idle.attend = idle_attend;
     run_check("attend", check_attend, &idle);
+}
+
+static void idle_attend_split(const struct fm_attend_split *attend) { (void)attend; }
+
+Test(kernels, attend_split)
+{
+    struct fm_kernels idle = fm_kernels_scalar;
+    idle.attend_split = idle_attend_split;
+    run_check("attend_split", check_attend_split, &idle);
 }
 
 static void idle_gemm_split(const struct fm_gemm_split *tile) { (void)tile; }

@@ -89,9 +89,9 @@ Test(ops, attention)
 {
     static const int sizes[][3] = {/* n, heads, d */
         {1, 2, 12}, {2, 2, 12}, {23, 2, 12}, {24, 3, 8}, {25, 6, 64}, {64, 2, 12}, {65, 1, 1},
-        {50, 3, 80}, {129, 2, 7}, {200, 6, 64}, {1415, 1, 8}, {2900, 1, 4}, /* two and three blocks of keys */
+        {50, 3, 80}, {129, 2, 7}, {200, 6, 64}, {100, 2, 96}, {1415, 1, 8}, {2900, 1, 4}, /* two and three blocks of keys */
     };
-    for (int s = 0; s < 12; s++) {
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
         struct random random = {(uint64_t)s + 1};
         struct attention a = {.n = sizes[s][0], .heads = sizes[s][1], .d = sizes[s][2]};
         const size_t n = (size_t)(a.n * a.heads * a.d);

@@ -129,6 +129,7 @@ const struct fm_kernels *scalar_with_all(void)
     all = fm_kernels_scalar;
     all.level = "scalar, with all";
     all.attend = fm_scalar_attend;
+    all.attend_split = fm_scalar_attend_split;
     all.gemm_split = fm_scalar_gemm_split;
     all.pack_head_int8 = fm_scalar_pack_head_int8;
     all.attend_int8 = fm_scalar_attend_int8;

@@ -3,32 +3,64 @@
 
 #include <math.h>
 
-static double score_of(const struct fm_attend *t, int m, int j)
+enum { DEPTH = FM_ATTEND_DEPTH };
+
+/* Keys and values, each the sum of `parts` numbers that lie `part` values apart. */
+struct head {
+    const uint16_t *keys, *values;
+    int parts, n;
+    ptrdiff_t part;
+    double scale;
+};
+
+static double sum_of(const struct head *h, const uint16_t *x)
 {
     double sum = 0;
-    for (int d = 0; d < FM_ATTEND_DEPTH; d++)
-        sum += (double)fm_bf16_float(t->q[m * t->ldq + d]) *
-               (double)fm_bf16_float(t->keys[(ptrdiff_t)j * FM_ATTEND_DEPTH + d]);
-    return t->scale * sum;
+    for (int p = 0; p < h->parts; p++) sum += (double)fm_bf16_float(x[p * h->part]);
+    return sum;
 }
 
-/* Value j's element d. */
-static double value_of(const struct fm_attend *t, int j, int d)
+static double score_of(const struct head *h, const double q[DEPTH], int j)
 {
-    return (double)fm_bf16_float(t->values[(ptrdiff_t)(j / 32) * 32 * FM_ATTEND_DEPTH + d * 32 + j % 32]);
+    double sum = 0;
+    for (int d = 0; d < DEPTH; d++) sum += q[d] * sum_of(h, h->keys + (ptrdiff_t)j * DEPTH + d);
+    return h->scale * sum;
+}
+
+/* One query. */
+static void attend_one(const struct head *h, const double q[DEPTH], double y[DEPTH])
+{
+    double top = -INFINITY, sum = 0;
+    for (int d = 0; d < DEPTH; d++) y[d] = 0;
+    for (int j = 0; j < h->n; j++) {
+        const double score = score_of(h, q, j), larger = score > top ? score : top, shrink = exp(top - larger);
+        const double weight = exp(score - larger);
+        const uint16_t *value = h->values + (ptrdiff_t)(j / 32) * 32 * DEPTH + j % 32;
+        for (int d = 0; d < DEPTH; d++) y[d] = y[d] * shrink + weight * sum_of(h, value + d * 32);
+        sum = sum * shrink + weight;
+        top = larger;
+    }
+    for (int d = 0; d < DEPTH; d++) y[d] /= sum;
 }
 
 void fm_scalar_attend(const struct fm_attend *t)
 {
+    const struct head h = {t->keys, t->values, 1, t->n, 0, (double)t->scale};
+    double q[DEPTH], y[DEPTH];
     for (int m = t->skip; m < FM_ATTEND_ROWS; m++) {
-        double top = -INFINITY, sum = 0, mixed[FM_ATTEND_DEPTH] = {0};
-        for (int j = 0; j < t->n; j++) {
-            const double score = score_of(t, m, j), larger = score > top ? score : top, shrink = exp(top - larger);
-            const double weight = exp(score - larger);
-            for (int d = 0; d < FM_ATTEND_DEPTH; d++) mixed[d] = mixed[d] * shrink + weight * value_of(t, j, d);
-            sum = sum * shrink + weight;
-            top = larger;
-        }
-        for (int d = 0; d < FM_ATTEND_DEPTH; d++) t->y[m * t->ldy + d] = fm_float_bf16((float)(mixed[d] / sum));
+        for (int d = 0; d < DEPTH; d++) q[d] = (double)fm_bf16_float(t->q[m * t->ldq + d]);
+        attend_one(&h, q, y);
+        for (int d = 0; d < DEPTH; d++) t->y[m * t->ldy + d] = fm_float_bf16((float)y[d]);
+    }
+}
+
+void fm_scalar_attend_split(const struct fm_attend_split *t)
+{
+    const struct head h = {t->keys, t->values, FM_SPLIT_PARTS, t->n, t->part, (double)t->scale};
+    double q[DEPTH], y[DEPTH];
+    for (int m = t->skip; m < FM_ATTEND_ROWS; m++) {
+        for (int d = 0; d < DEPTH; d++) q[d] = (double)t->q[m * t->ldq + d];
+        attend_one(&h, q, y);
+        for (int d = 0; d < DEPTH; d++) t->y[m * t->ldy + d] = (float)y[d];
     }
 }

@@ -22,6 +22,7 @@ static inline uint8_t fm_scalar_byte(float t) { return (uint8_t)(t > 0 ? t < 255
 #undef K
 /* The truth of kernels that levels may lack. The scalar level itself does without, as they are not for it. */
 void fm_scalar_attend(const struct fm_attend *attend);
+void fm_scalar_attend_split(const struct fm_attend_split *attend);
 void fm_scalar_gemm_split(const struct fm_gemm_split *tile);
 void fm_scalar_pack_head_int8(struct fm_head_int8 *head);
 void fm_scalar_attend_int8(const struct fm_attend_int8 *attend);

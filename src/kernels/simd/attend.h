@@ -216,18 +216,12 @@ static uint32_t sweep(struct attending *a)
     return away;
 }
 
-/* mixed / sum, queries from columns to rows. */
-static void give(struct attending *a)
+/* Some of the depth, [16][queries], over the queries' sums: as rows [queries][16]. */
+static void turn_mixed(float *rows, float *mixed, const vf sum[2])
 {
-    const struct fm_attend *t = a->t;
-    float rows[BLOCK * TILE] __attribute__((aligned(64)));
-    const vf over[2] = {vf_div(vf_set1(1.0f), a->sum[0]), vf_div(vf_set1(1.0f), a->sum[1])};
-    for (int d = 0; d < DEPTH; d += TILE) {
-        float *from = a->mixed + d * BLOCK;
-        for (int i = 0; i < TILE * BLOCK; i += VF) vf_store(from + i, vf_mul(vf_load(from + i), over[i / VF % 2]));
-        pack_nk(rows, from, FM_F32, BLOCK, TILE, BLOCK, TILE);
-        for (int m = t->skip; m < BLOCK; m++) vf_store_bf16(t->y + m * t->ldy + d, vf_load(rows + m * TILE));
-    }
+    const vf over[2] = {vf_div(vf_set1(1.0f), sum[0]), vf_div(vf_set1(1.0f), sum[1])};
+    for (int i = 0; i < TILE * BLOCK; i += VF) vf_store(mixed + i, vf_mul(vf_load(mixed + i), over[i / VF % 2]));
+    pack_nk(rows, mixed, FM_F32, BLOCK, TILE, BLOCK, TILE);
 }
 
 static void attend(const struct fm_attend *t)
@@ -252,6 +246,10 @@ static void attend(const struct fm_attend *t)
         }
         sweep(&a);
     }
-    give(&a);
+    for (int d = 0; d < DEPTH; d += TILE) {
+        float rows[BLOCK * TILE] __attribute__((aligned(64)));
+        turn_mixed(rows, a.mixed + d * BLOCK, a.sum);
+        for (int m = t->skip; m < BLOCK; m++) vf_store_bf16(t->y + m * t->ldy + d, vf_load(rows + m * TILE));
+    }
     _mm_setcsr(state);
 }

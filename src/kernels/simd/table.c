@@ -21,6 +21,9 @@
 #if defined(__AVX512BF16__)
 #include "kernels/simd/attend.h"
 #endif
+#if defined(FM_AMX)
+#include "kernels/simd/attend_split.h"
+#endif
 #if defined(__AVX512VNNI__) && !defined(FM_AMX)
 #include "kernels/simd/attend_int8.h"
 #endif
@@ -46,6 +49,7 @@ const struct fm_kernels PASTE(fm_kernels_, FM_LEVEL) = {
     .open_tiles = open_tiles,
     .close_tiles = close_tiles,
     .gemm_split = gemm_split,
+    .attend_split = attend_split,
 #else
     .strip = VF * VF_PER_PANEL,
 #endif
