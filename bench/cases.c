@@ -365,5 +365,5 @@ case_fn find_case(const char *kernel)
 {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         if (strcmp(cases[i].kernel, kernel) == 0) return cases[i].run;
-    return NULL;
+    return find_optional_case(kernel);
 }

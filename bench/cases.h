@@ -8,4 +8,8 @@
 /* NULL when the kernel has no case: bench_kernels says so and fails. */
 case_fn find_case(const char *kernel);
 
+/* Of the kernels that a level may lack, and the i-th of their names; NULL beyond. */
+case_fn find_optional_case(const char *kernel);
+const char *optional_kernel(size_t i);
+
 #endif

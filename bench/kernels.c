@@ -91,7 +91,7 @@ static void tell(const char *kernel, const struct bench *b, double rate, double 
     json_close(json, '}');
 }
 
-/* One row of list.h at all levels. Returns 1 if it has no case. */
+/* One kernel at all levels that have it. Returns 1 if it has no case. */
 static int bench_kernel(struct bench *b, const char *kernel, const struct level *levels, size_t n,
                         double read, struct json *json)
 {
@@ -127,6 +127,9 @@ static int bench_kernels(struct bench *b, const char *filter, struct json *json)
         printf("%-18s%-12s%10s %-8s%9s%10s\n", "kernel", "level", "rate", "", "scalar", "of peak");
     for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++)
         if (strstr(kernels[i], filter)) missing += bench_kernel(b, kernels[i], levels, n, read, json);
+    const char *optional;
+    for (size_t i = 0; (optional = optional_kernel(i)) != NULL; i++)
+        if (strstr(optional, filter)) bench_kernel(b, optional, levels, n, read, json);
     if (json) json_close(json, ']');
     return missing ? 1 : 0;
 }

@@ -13,7 +13,7 @@ enum { GROUP = FM_ATTEND_SPLIT_KEYS, PARTS = FM_SPLIT_PARTS,
 /* What weights may sum to. On photographs 2 % of all calls come to more; with 2^16 it would be 9 to 13. With 2^64, as in
  * bf16, a little less than 2, but the largest error of ten maps is 3.6e-5 of their range rather than 2.8e-5. */
 #define MOST_SPLIT_SUM 0x1p40f
-#define NO_KEY (-1e30f) /* a score */
+#define NO_KEY (-1e37f) /* a score; times `factor` it is still a number */
 
 struct split_attending {
     uint32_t queries[PARTS * QUERIES_PART] __attribute__((aligned(64)));    /* [2][pairs of the depth][16] */
