@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 
-LIST = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../src/kernels/list.h")
+KERNELS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../src/kernels")
 
 
 def run(*arguments):
@@ -25,13 +25,19 @@ def expect(condition, *what):
         sys.exit(" ".join(map(str, what)))
 
 
+def names(header, pattern):
+    with open(os.path.join(KERNELS, header), encoding="ascii") as file:
+        return set(re.findall(pattern, file.read(), re.M))
+
+
 def main():
-    with open(LIST, encoding="ascii") as file:
-        kernels = set(re.findall(r"^K\(\w+, (\w+),", file.read(), re.M))
+    kernels = names("list.h", r"^K\(\w+, (\w+),")
+    optional = names("kernels.h", r"^    void \(\*(\w+)\)\(const struct")  # what levels may lack
+    expect("attend" in optional, optional)
     rows = json.loads(run("--json"))["kernels"]
     levels = {row["level"] for row in rows}
     only_there = {"peak_bf16", "peak_int8"}  # not at every level, and perhaps at none of this machine
-    expect({row["kernel"] for row in rows} | only_there == kernels, kernels)
+    expect({row["kernel"] for row in rows} - optional | only_there == kernels, kernels)
     expect("scalar" in levels, levels)
     for row in rows:
         expect(row["rate"] > 0 and row["of_peak"] > 0, row)
