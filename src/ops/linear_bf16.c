@@ -69,14 +69,9 @@ static void tile_task(void *arg, size_t task, int worker)
 static void cut_tasks(struct product *p)
 {
     const struct fm_weights *w = p->w;
-    const int panel = p->k->panel, panels = (w->out + panel - 1) / panel;
-    p->group = panel;
-    p->block = w->in > DEEP ? DEEP_BLOCK : BLOCK;
-    if (p->k->open_tiles) {
-        const int most = (int)(GROUP_BYTES / ((int64_t)w->in * panel * (int64_t)sizeof(uint16_t)));
-        p->group *= most < 1 ? 1 : most < panels ? most : panels;
-        p->block = w->in > DEEP ? DEEP_BLOCK : TILED_BLOCK;
-    }
+    const int64_t column = w->in * (int64_t)sizeof(uint16_t);
+    p->group = p->k->open_tiles ? fm_group_columns(p->k, w->out, column, GROUP_BYTES) : p->k->panel;
+    p->block = w->in > DEEP ? DEEP_BLOCK : p->k->open_tiles ? TILED_BLOCK : BLOCK;
     p->groups = (w->out + p->group - 1) / p->group;
     p->blocks = p->m < p->block ? 1 : (p->m + p->block / 2) / p->block;
 }

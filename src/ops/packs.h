@@ -28,6 +28,13 @@ struct fm_packs {
     const struct fm_mapfile *file; /* of the model: only what lies in it is kept */
 };
 
+/* Columns of a product that a task takes: as many whole panels as `most` bytes hold, but one at least. */
+static inline int fm_group_columns(const struct fm_kernels *k, int out, int64_t column_bytes, int64_t most)
+{
+    const int64_t fit = most / (column_bytes * k->panel), panels = (out + k->panel - 1) / k->panel;
+    return (int)(fit < 1 ? 1 : fit < panels ? fit : panels) * k->panel;
+}
+
 /* `bytes` for w in packed form, from the session's packs or, where it has none or w is not of the model's
  * file, from the arena. A second call for the same w and bytes, in a dry run too, gives the same. *ready: it is filled already. NULL while dry. */
 void *fm_pack_get(struct fm_context *context, const struct fm_weights *w, size_t bytes, bool *ready);

@@ -108,10 +108,8 @@ static void tile_task(void *arg, size_t task, int worker)
 static size_t cut_tiles(struct tiles *t, int threads)
 {
     const struct fm_weights *w = t->p->weights;
-    const int64_t panel = (int64_t)t->k->panel * w->in * (int64_t)sizeof(float);
-    const int64_t panels = (w->out + t->k->panel - 1) / t->k->panel, most = GROUP_BYTES / panel;
     size_t blocks;
-    t->group = (int)(most < 1 ? 1 : most < panels ? most : panels) * t->k->panel;
+    t->group = fm_group_columns(t->k, w->out, w->in * (int64_t)sizeof(float), GROUP_BYTES);
     t->groups = (w->out + t->group - 1) / t->group;
     for (t->block = LARGE_BLOCK;; t->block /= 2) {
         blocks = (size_t)((t->p->m + t->block - 1) / t->block) * (size_t)t->groups;

@@ -69,14 +69,6 @@ static void split_rows(const struct split *s, int first, int n, int from, uint16
     }
 }
 
-/* Columns that are multiplied at a time, whole panels of all parts, which stay in the second cache while rows go by:
- * so a result is written along its rows. */
-static int group_columns(const struct split *s)
-{
-    const int columns = GROUP_BYTES / (PARTS * s->depth * (int)sizeof(uint16_t)) / s->k->panel * s->k->panel;
-    return columns < s->k->panel ? s->k->panel : columns;
-}
-
 /* One range of k: from the sums so far to the next, or to the result. Not in place: the last rows of a product
  * that are no whole block are computed twice. */
 static void multiply(const struct split *s, int first, int n, int r, const uint16_t *rows, float *sums)
@@ -84,7 +76,8 @@ static void multiply(const struct split *s, int first, int n, int r, const uint1
     const struct fm_product *p = s->p;
     const struct fm_weights *w = p->weights;
     const size_t size = (size_t)s->most * (size_t)w->out;
-    const int group = group_columns(s);
+    /* they stay in the second cache while rows go by, so a result is written along its rows */
+    const int group = fm_group_columns(s->k, w->out, PARTS * s->depth * (int64_t)sizeof(uint16_t), GROUP_BYTES);
     for (int j = 0; j < w->out; j += group) {
         const int width = w->out - j < group ? w->out - j : group;
         struct fm_gemm_split tile = {

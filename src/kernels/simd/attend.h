@@ -186,15 +186,31 @@ static inline void mix(struct attending *a, int first, int keys)
 }
 #endif
 
-/* The shifts of the queries of which `which` has a bit, so that no score at hand weighs more than 1. */
-static void lower_shifts(struct attending *a, int keys, uint32_t which)
+/* The shifts of the queries of which `which` has a bit, so that none of the scores [keys][queries] weighs more than
+ * 1. */
+static void lower_shifts(vf shift[2], float factor, const float *scores, int keys, uint32_t which)
 {
     for (int g = 0; g < 2; g++) {
-        vf top = vf_load(a->scores + g * VF);
-        for (int j = 1; j < keys; j++) top = vf_max(top, vf_load(a->scores + j * BLOCK + g * VF));
-        const vf shift = vf_mul(vf_set1(-a->factor), top);
-        a->shift[g] = _mm512_mask_min_ps(a->shift[g], (__mmask16)(which >> g * VF), a->shift[g], shift);
+        vf top = vf_load(scores + g * VF);
+        for (int j = 1; j < keys; j++) top = vf_max(top, vf_load(scores + j * BLOCK + g * VF));
+        const vf lower = vf_mul(vf_set1(-factor), top);
+        shift[g] = _mm512_mask_min_ps(shift[g], (__mmask16)(which >> g * VF), shift[g], lower);
     }
+}
+
+/* The queries whose weights sum to more than `most`, or to no number. */
+static inline uint32_t ran_away(const vf sum[2], float most)
+{
+    uint32_t away = 0;
+    for (int g = 0; g < 2; g++)
+        away |= (uint32_t)_mm512_cmp_ps_mask(sum[g], vf_set1(most), _CMP_NLE_UQ) << g * VF;
+    return away;
+}
+
+/* 16 queries, whose rows are ld words of pairs apart: [pairs of the depth][16]. */
+static inline void turn_queries(uint32_t *to, const uint16_t *q, ptrdiff_t ld)
+{
+    pack_nk((float *)(void *)to, (const float *)(const void *)q, FM_F32, ld, TILE, WORDS, TILE); /* words are only moved */
 }
 
 /* Over all keys, with the shifts that there are. Returns the queries whose weights ran away. */
@@ -210,10 +226,7 @@ static uint32_t sweep(struct attending *a)
         }
         mix(a, first, keys);
     }
-    uint32_t away = 0;
-    for (int g = 0; g < 2; g++)
-        away |= (uint32_t)_mm512_cmp_ps_mask(a->sum[g], vf_set1(MOST_SUM), _CMP_NLE_UQ) << g * VF;
-    return away;
+    return ran_away(a->sum, MOST_SUM);
 }
 
 /* Some of the depth, [16][queries], over the queries' sums: as rows [queries][16]. */
@@ -232,17 +245,15 @@ static void attend(const struct fm_attend *t)
     a.t = t;
     a.factor = t->scale * 1.44269504f;
     a.shift[0] = a.shift[1] = vf_set1(INFINITY);
-    for (int g = 0; g < 2; g++) /* words of pairs: only moved */
-        pack_nk((float *)(void *)a.queries[g], (const float *)(const void *)(t->q + g * TILE * t->ldq), FM_F32,
-                t->ldq / 2, TILE, WORDS, TILE);
+    for (int g = 0; g < 2; g++) turn_queries(a.queries[g], t->q + g * TILE * t->ldq, t->ldq / 2);
     written_to(a.queries);
     find_scores(&a, 0, at_most(t->n, SCORES));
-    lower_shifts(&a, at_most(t->n, SCORES), UINT32_MAX);
+    lower_shifts(a.shift, a.factor, a.scores, at_most(t->n, SCORES), UINT32_MAX);
     const uint32_t away = sweep(&a);
     if (away) {
         for (int j = 0; j < t->n; j += SCORES) {
             find_scores(&a, j, at_most(t->n - j, SCORES));
-            lower_shifts(&a, at_most(t->n - j, SCORES), away);
+            lower_shifts(a.shift, a.factor, a.scores, at_most(t->n - j, SCORES), away);
         }
         sweep(&a);
     }

@@ -157,7 +157,6 @@ static inline __attribute__((always_inline)) void mix_split(struct split_attendi
 /* Over all keys, the scores of the first group being there. Returns the queries whose weights ran away. */
 static uint32_t split_sweep(struct split_attending *a)
 {
-    const vf most = vf_set1(MOST_SPLIT_SUM);
     int turn = 0;
     a->sum[0] = a->sum[1] = vf_zero();
     for (int first = 0; first < a->t->n; first += GROUP, turn ^= 1) {
@@ -175,21 +174,7 @@ static uint32_t split_sweep(struct split_attending *a)
         a->sum[1] = vf_add(a->sum[1], w.sum[1]);
     }
     mix_split(a, (a->t->n - 1) / GROUP * GROUP, a->weights[turn ^ 1], NULL);
-    uint32_t away = 0;
-    for (int g = 0; g < 2; g++) away |= (uint32_t)_mm512_cmp_ps_mask(a->sum[g], most, _CMP_NLE_UQ) << g * VF;
-    return away;
-}
-
-/* So that no score at hand of the queries of which `which` has a bit weighs more than 1. */
-static void lower_split_shifts(struct split_attending *a, uint32_t which)
-{
-    for (int g = 0; g < 2; g++) {
-        const float *scores = a->scores[0] + g * VF;
-        vf top = vf_load(scores);
-        for (int j = 1; j < GROUP; j++) top = vf_max(top, vf_load(scores + j * BLOCK));
-        const vf shift = vf_mul(vf_set1(-a->factor), top);
-        a->shift[g] = _mm512_mask_min_ps(a->shift[g], (__mmask16)(which >> g * VF), a->shift[g], shift);
-    }
+    return ran_away(a->sum, MOST_SPLIT_SUM);
 }
 
 /* Parts of the queries, in words of pairs of the depth. */
@@ -199,9 +184,8 @@ static void split_queries(struct split_attending *a)
     uint16_t parts[PARTS * PART] __attribute__((aligned(64)));
     for (int m = 0; m < BLOCK; m++) split_bf16(parts + m * DEPTH, PART, a->t->q + m * a->t->ldq, DEPTH);
     for (int p = 0; p < PARTS; p++)
-        for (int g = 0; g < 2; g++) /* words are only moved */
-            pack_nk((float *)(void *)(a->queries + p * QUERIES_PART + g * (WORDS * TILE)),
-                    (const float *)(const void *)(parts + p * PART + g * TILE * DEPTH), FM_F32, WORDS, TILE, WORDS, TILE);
+        for (int g = 0; g < 2; g++)
+            turn_queries(a->queries + p * QUERIES_PART + g * (WORDS * TILE), parts + p * PART + g * TILE * DEPTH, WORDS);
     written_to(a->queries);
 }
 
@@ -215,12 +199,12 @@ static void attend_split(const struct fm_attend_split *t)
     a.shift[0] = a.shift[1] = vf_set1(INFINITY);
     split_queries(&a);
     find_split_scores(&a, 0, a.scores[0], NULL);
-    lower_split_shifts(&a, UINT32_MAX);
+    lower_shifts(a.shift, a.factor, a.scores[0], GROUP, UINT32_MAX);
     const uint32_t away = split_sweep(&a);
     if (away) {
         for (int j = (t->n - 1) / GROUP * GROUP; j >= 0; j -= GROUP) { /* the first last: the sweep begins with it */
             find_split_scores(&a, j, a.scores[0], NULL);
-            lower_split_shifts(&a, away);
+            lower_shifts(a.shift, a.factor, a.scores[0], GROUP, away);
         }
         split_sweep(&a);
     }
