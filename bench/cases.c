@@ -201,33 +201,32 @@ static void channel_affine(struct bench *b)
 
 static void winograd_weights(struct bench *b)
 {
-    bytes(b, 25.0 * PIXELS * sizeof(float));
+    bytes(b, (9.0 + FM_WINOGRAD_PLANES) * PIXELS * sizeof(float));
     REPEAT b->k->winograd_weights(b->y, PIXELS, b->x, FM_F32, PIXELS, PIXELS);
 }
 
 static void winograd_input(struct bench *b)
 {
-    const float *pixels[16];
-    for (int i = 0; i < 16; i++) pixels[i] = b->x + i * PIXELS;
-    bytes(b, 32.0 * PIXELS * sizeof(float));
-    REPEAT b->k->winograd_input(b->y, 2 * PIXELS, pixels, PIXELS);
+    const float *pixels[FM_WINOGRAD_PLANES];
+    for (int i = 0; i < FM_WINOGRAD_PLANES; i++) pixels[i] = b->x + i * PIXELS;
+    bytes(b, 2.0 * FM_WINOGRAD_PLANES * PIXELS * sizeof(float));
+    REPEAT b->k->winograd_input(b->y, PIXELS, pixels, PIXELS);
 }
 
 static void winograd_input_bf16(struct bench *b)
 {
-    const float *pixels[16];
-    for (int i = 0; i < 16; i++) pixels[i] = b->x + i * PIXELS;
-    bytes(b, 16.0 * PIXELS * (sizeof(float) + sizeof(uint16_t)));
-    REPEAT b->k->winograd_input_bf16(b->y16, 2 * PIXELS, pixels, PIXELS);
+    const float *pixels[FM_WINOGRAD_PLANES];
+    for (int i = 0; i < FM_WINOGRAD_PLANES; i++) pixels[i] = b->x + i * PIXELS;
+    bytes(b, (double)FM_WINOGRAD_PLANES * PIXELS * (sizeof(float) + sizeof(uint16_t)));
+    REPEAT b->k->winograd_input_bf16(b->y16, PIXELS, pixels, PIXELS);
 }
 
 static void winograd_output(struct bench *b)
 {
-    const struct fm_winograd_out out = {
-        .y = {b->y, b->y + PIXELS, b->y + 2 * PIXELS, b->y + 3 * PIXELS}, .bias = b->z, .relu = 1,
-    };
-    bytes(b, 20.0 * PIXELS * sizeof(float));
-    REPEAT b->k->winograd_output(&out, b->x, 2 * PIXELS, PIXELS);
+    struct fm_winograd_out out = {.bias = b->z, .relu = 1};
+    for (int i = 0; i < FM_WINOGRAD_PIXELS; i++) out.y[i] = b->y + i * PIXELS;
+    bytes(b, (double)(FM_WINOGRAD_PLANES + FM_WINOGRAD_PIXELS) * PIXELS * sizeof(float));
+    REPEAT b->k->winograd_output(&out, b->x, PIXELS, PIXELS);
 }
 
 /* A row of 32 pixels, 3x3. */

@@ -4,17 +4,25 @@
 
 #include <stdio.h>
 
+/* 3x3. The decoder sums few convolutions in a row. */
+static struct fm_weights bind_decoder_conv(struct fm_binder *b, const char *name, int with_bias, int out, int in)
+{
+    struct fm_weights w = fm_bind_conv(b, name, with_bias, 3, out, in);
+    w.coarse = true;
+    return w;
+}
+
 static void bind_fusion(struct fm_binder *b, const struct fm_dpt_config *c, int level,
                         struct fm_fusion *f)
 {
     const int channels = fm_level_channels(c, level), out = fm_level_channels(c, level > 0 ? level - 1 : 0);
     fm_bind_under(b, "depth_head.scratch.refinenet%d.", level + 1);
     if (level < c->levels - 1) { /* the coarsest has no skip; checkpoints carry its weights unused */
-        f->skip.conv1 = fm_bind_conv(b, "resConfUnit1.conv1", 1, 3, channels, channels);
-        f->skip.conv2 = fm_bind_conv(b, "resConfUnit1.conv2", 1, 3, channels, channels);
+        f->skip.conv1 = bind_decoder_conv(b, "resConfUnit1.conv1", 1, channels, channels);
+        f->skip.conv2 = bind_decoder_conv(b, "resConfUnit1.conv2", 1, channels, channels);
     }
-    f->path.conv1 = fm_bind_conv(b, "resConfUnit2.conv1", 1, 3, channels, channels);
-    f->path.conv2 = fm_bind_conv(b, "resConfUnit2.conv2", 1, 3, channels, channels);
+    f->path.conv1 = bind_decoder_conv(b, "resConfUnit2.conv1", 1, channels, channels);
+    f->path.conv2 = bind_decoder_conv(b, "resConfUnit2.conv2", 1, channels, channels);
     if (c->out_conv == FM_OUT_CONV) f->out = fm_bind_linear(b, "out_conv", out, channels);
 }
 
@@ -72,15 +80,15 @@ void fm_bind_dpt(struct fm_binder *b, const struct fm_config *config, struct fm_
     fm_bind_under(b, "depth_head.scratch.");
     for (int k = 0; k < c->levels; k++) {
         snprintf(name, sizeof name, "layer%d_rn", k + 1);
-        dpt->rn[k] = fm_bind_conv(b, name, 0, 3, fm_level_channels(c, k), c->channels[k]);
+        dpt->rn[k] = bind_decoder_conv(b, name, 0, fm_level_channels(c, k), c->channels[k]);
     }
     int channels = c->fusion;
     for (int i = 0; i < FM_TRANSPOSED && c->transposed[i]; channels = c->transposed[i++]) {
         snprintf(name, sizeof name, "stem_transpose.%d", i);
         dpt->transposed[i] = bind_transposed(b, name, c->transposed[i], channels);
     }
-    dpt->conv1 = fm_bind_conv(b, "output_conv1", 1, 3, c->head_mid, channels);
-    dpt->conv2 = fm_bind_conv(b, "output_conv2.0", 1, 3, c->head_out, c->head_mid);
+    dpt->conv1 = bind_decoder_conv(b, "output_conv1", 1, c->head_mid, channels);
+    dpt->conv2 = bind_decoder_conv(b, "output_conv2.0", 1, c->head_out, c->head_mid);
     dpt->conv3 = fm_bind_linear(b, "output_conv2.2", 1, c->head_out);
     for (int k = 0; k < c->levels; k++) bind_fusion(b, c, k, &dpt->fusion[k]);
 }

@@ -204,15 +204,16 @@ struct fm_attend_split {
  *              c < channels.
  * dot_rows     y[i] = sum over j of x[i][j] * w[j], + bias; x is [rows][n].
  *
- * ---- Winograd F(2x2, 3x3) (Lavin and Gray 2016, section 4.1) ------------------------------------
- * A 3x3 convolution of a 4x4 patch of pixels to 2x2 with 16 multiplications instead of 36.
+ * ---- Winograd F(4x4, 3x3) (Lavin and Gray 2016, section 4.3) ------------------------------------
+ * A 3x3 convolution of a 6x6 patch of pixels to 4x4 with 36 multiplications instead of 144. Products of
+ * polynomials are taken at 0, -+A, -+B and infinity: with A = 5/8 and B = 3/2 they err half as much as at 1 and 2.
  * winograd_weights U = G g G^T for each channel; g [3][3] is at w, its elements ld values of `type`
- *                 apart, element p of the 16 goes to u + p * plane.
- * winograd_input  V = B^T d B for each channel; d[4*i + j] points at a pixel's channels, element p
- *                 of the 16 goes to v + p * plane.
+ *                 apart, element p of the 36 goes to u + p * plane.
+ * winograd_input  V = B^T d B for each channel; d[6*i + j] points at a pixel's channels, element p
+ *                 of the 36 goes to v + p * plane.
  * winograd_input_bf16 the same, rounded as to_bf16 does.
  * winograd_output Y = A^T M A, then + bias, max(., 0) if relu, + residual; element p of M is at
- *                 m + p * plane. y[2*i + j] is a pixel's channels, NULL outside the picture.
+ *                 m + p * plane. y[4*i + j] is a pixel's channels, NULL outside the picture.
  *
  * ---- depthwise convolution, channels last -------------------------------------------------------
  * depthwise    one row of a convolution of every channel with a kernel of its own: for i < n
@@ -257,9 +258,22 @@ struct fm_lerp {
     float w0, w1;
 };
 
+enum { FM_WINOGRAD_SIDE = 4, FM_WINOGRAD_PIXELS = 16, FM_WINOGRAD_PLANES = 36 }; /* 4x4 pixels of 6x6 */
+
+/* A, B and their powers, and the factors of G's lines, 1 over the product of a point's distances from the others. */
+#define FM_WINOGRAD_A 0.625f
+#define FM_WINOGRAD_B 1.5f
+#define FM_WINOGRAD_A2 (FM_WINOGRAD_A * FM_WINOGRAD_A)
+#define FM_WINOGRAD_B2 (FM_WINOGRAD_B * FM_WINOGRAD_B)
+#define FM_WINOGRAD_A3 (FM_WINOGRAD_A2 * FM_WINOGRAD_A)
+#define FM_WINOGRAD_B3 (FM_WINOGRAD_B2 * FM_WINOGRAD_B)
+#define FM_WINOGRAD_G0 (1 / (FM_WINOGRAD_A2 * FM_WINOGRAD_B2))
+#define FM_WINOGRAD_GA (1 / (2 * FM_WINOGRAD_A2 * (FM_WINOGRAD_A2 - FM_WINOGRAD_B2)))
+#define FM_WINOGRAD_GB (1 / (2 * FM_WINOGRAD_B2 * (FM_WINOGRAD_B2 - FM_WINOGRAD_A2)))
+
 struct fm_winograd_out {
-    float *y[4];
-    const float *residual[4]; /* all NULL if none */
+    float *y[FM_WINOGRAD_PIXELS];
+    const float *residual[FM_WINOGRAD_PIXELS]; /* all NULL if none */
     const float *bias;        /* [channels], may be NULL */
     int relu;
 };

@@ -32,15 +32,15 @@ struct winograd_conv {
     struct fm_winograd winograd;
     struct fm_pixels pixels;
     struct fm_winograd_target target;
-    int across, tiles;
+    int across, tiles, batch; /* batch: tiles of a task */
 };
 
 static void winograd_task(void *arg, size_t i, int worker)
 {
     const struct winograd_conv *c = arg;
-    const int first = (int)i * FM_WINOGRAD_TILES, left = c->tiles - first;
-    fm_winograd_tiles(&c->winograd, &c->pixels, c->across, first,
-                      left < FM_WINOGRAD_TILES ? left : FM_WINOGRAD_TILES, worker, &c->target);
+    const int first = (int)i * c->batch, left = c->tiles - first;
+    fm_winograd_tiles(&c->winograd, &c->pixels, c->across, first, left < c->batch ? left : c->batch, worker,
+                      &c->target);
 }
 
 static void run_winograd(struct fm_context *context, const struct fm_weights *w,
@@ -50,9 +50,11 @@ static void run_winograd(struct fm_context *context, const struct fm_weights *w,
     struct winograd_conv c = {
         .pixels = *pixels,
         .target = {.data = y->data, .h = y->h, .w = y->w},
-        .across = (y->w + 1) / 2,
+        .across = fm_winograd_across(y->w),
     };
-    c.tiles = c.across * ((y->h + 1) / 2);
+    c.tiles = c.across * fm_winograd_across(y->h);
+    for (c.batch = FM_WINOGRAD_TILES; c.batch > FM_TILE_ROWS && c.tiles <= c.batch * context->threads;)
+        c.batch -= FM_TILE_ROWS; /* work for all threads */
     c.winograd = fm_winograd_prepare_kept(context, w, c.tiles <= FM_KEEP_TILES);
     fm_winograd_count(context, w, c.tiles);
     if (ep) {
@@ -60,8 +62,7 @@ static void run_winograd(struct fm_context *context, const struct fm_weights *w,
         c.target.residual = ep->residual;
     }
     if (!context->dry)
-        fm_parallel_for(context, (size_t)((c.tiles + FM_WINOGRAD_TILES - 1) / FM_WINOGRAD_TILES),
-                        winograd_task, &c);
+        fm_parallel_for(context, (size_t)((c.tiles + c.batch - 1) / c.batch), winograd_task, &c);
 }
 
 /* ---- direct, on bf16 operands --------------------------------------------------------------------- */

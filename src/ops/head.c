@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-enum { STRIP = 8 }; /* even: whole Winograd tiles */
+enum { STRIP = 8, SIDE = FM_WINOGRAD_SIDE }; /* STRIP: whole Winograd tiles */
 
 struct head {
     struct fm_upsampler upsampler;
@@ -20,8 +20,8 @@ struct head {
     uint16_t *rounded;           /* per worker [STRIP + 2] padded rows */
     const struct fm_kernels *k;
     const float *zeros;
-    float *strips; /* per worker [STRIP + 3][w][c]: row r is picture row first - 2 + r */
-    float *hidden; /* per worker [2][2 * FM_WINOGRAD_TILES][conv.out] */
+    float *strips; /* per worker [STRIP + 2][w][c]: row r is picture row first - 1 + r */
+    float *hidden; /* per worker [SIDE][SIDE * FM_WINOGRAD_TILES][conv.out] */
     float last[FM_HEAD_MAX_CHANNELS], last_bias;
     struct fm_head_rule rule;
     int h, w, channels; /* of the convolution */
@@ -29,15 +29,13 @@ struct head {
     float *out; /* [h][w] */
 };
 
-/* Two rows of n pairs of pixels from `hidden` to the output. */
-static void last_layer(const struct head *t, const float *hidden, int y, int x, int pairs)
+/* The rows of n tiles from `hidden` to the output. */
+static void last_layer(const struct head *t, const float *hidden, int y, int x, int tiles)
 {
-    const int channels = t->channels;
-    const int columns = t->w - x < 2 * pairs ? t->w - x : 2 * pairs;
-    for (int i = 0; i < 2 && y + i < t->h; i++)
-        t->k->dot_rows(t->out + (size_t)(y + i) * (size_t)t->w + x,
-                                hidden + (size_t)(i * 2 * pairs) * (size_t)channels, t->last,
-                                t->last_bias, columns, channels);
+    const int channels = t->channels, line = SIDE * tiles, columns = t->w - x < line ? t->w - x : line;
+    for (int i = 0; i < SIDE && y + i < t->h; i++)
+        t->k->dot_rows(t->out + (size_t)(y + i) * (size_t)t->w + x, hidden + (size_t)(i * line) * (size_t)channels,
+                       t->last, t->last_bias, columns, channels);
 }
 
 static void activate(const struct head *t, int y)
@@ -55,35 +53,35 @@ static void activate(const struct head *t, int y)
 /* Where n tiles from (ty, tx) on go, in the rows of a strip from `first` on. */
 static struct fm_winograd_target target_of(const struct head *t, float *hidden, int first, int ty, int tx, int n)
 {
-    if (t->map) return (struct fm_winograd_target){.data = t->map, .y0 = 2 - first, .h = t->h, .w = t->w};
-    return (struct fm_winograd_target){.data = hidden, .y0 = 2 * ty, .x0 = 2 * tx, .h = 2, .w = 2 * n, .relu = 1};
+    if (t->map) return (struct fm_winograd_target){.data = t->map, .y0 = 1 - first, .h = t->h, .w = t->w};
+    return (struct fm_winograd_target){.data = hidden, .y0 = 1 + SIDE * ty, .x0 = SIDE * tx, .h = SIDE, .w = SIDE * n,
+                                        .relu = 1};
 }
 
 static void head_task(void *arg, size_t task, int worker)
 {
     const struct head *t = arg;
-    const int channels = t->upsampler.x.c, across = (t->w + 1) / 2;
+    const int channels = t->upsampler.x.c, across = fm_winograd_across(t->w);
     const int first = (int)task * STRIP, last = first + STRIP < t->h ? first + STRIP : t->h;
     const size_t line = (size_t)t->w * (size_t)channels;
-    float *strip = t->strips + (size_t)worker * (STRIP + 3) * line;
-    float *hidden = t->hidden + (size_t)worker * 4 * FM_WINOGRAD_TILES *
-                                    (size_t)t->channels;
+    float *strip = t->strips + (size_t)worker * (STRIP + 2) * line;
+    float *hidden = t->hidden + (size_t)worker * FM_WINOGRAD_PIXELS * FM_WINOGRAD_TILES * (size_t)t->channels;
     const int below = last < t->h ? last + 1 : t->h; /* rows first - 1 to below - 1 are needed */
     for (int y = first - 1; y < below; y++) {
-        float *row = strip + (size_t)(y - first + 2) * line;
+        float *row = strip + (size_t)(y - first + 1) * line;
         if (y < 0) memset(row, 0, line * sizeof *row);
         else fm_upsampler_row(&t->upsampler, y, worker, row);
     }
-    const struct fm_pixels pixels = {strip, t->zeros, below - first + 2, t->w, channels, 1, t->w};
-    for (int y = first; y < last; y += 2) {
-        const int ty = (y - first + 2) / 2;
+    const struct fm_pixels pixels = {strip, t->zeros, below - first + 1, t->w, channels, 1, t->w};
+    for (int y = first; y < last; y += SIDE) {
+        const int ty = (y - first) / SIDE;
         for (int tx = 0; tx < across; tx += FM_WINOGRAD_TILES) {
             const int n = across - tx < FM_WINOGRAD_TILES ? across - tx : FM_WINOGRAD_TILES;
             const struct fm_winograd_target target = target_of(t, hidden, first, ty, tx, n);
             fm_winograd_tiles(&t->winograd, &pixels, across, ty * across + tx, n, worker, &target);
-            if (!t->map) last_layer(t, hidden, y, 2 * tx, n);
+            if (!t->map) last_layer(t, hidden, y, SIDE * tx, n);
         }
-        for (int i = y; i < y + 2 && i < last && !t->map; i++) activate(t, i);
+        for (int i = y; i < y + SIDE && i < last && !t->map; i++) activate(t, i);
     }
 }
 
@@ -125,9 +123,10 @@ static void run(struct fm_context *context, struct head *t, const struct fm_feat
     const size_t line = (size_t)t->w * (size_t)x->c, hidden = last ? (size_t)conv->out * sizeof(float) : 0;
     if (direct) t->direct = fm_direct_prepare(context, conv);
     else t->winograd = fm_winograd_prepare(context, conv);
+    t->winograd.top = 1;
     float *zeros = fm_arena_alloc(context->arena, (size_t)x->c, sizeof(float));
-    t->strips = fm_arena_alloc(context->arena, threads * (direct ? 1 : STRIP + 3), line * sizeof(float));
-    t->hidden = fm_arena_alloc(context->arena, threads * (direct ? (size_t)t->w : 4 * FM_WINOGRAD_TILES), hidden);
+    t->strips = fm_arena_alloc(context->arena, threads * (direct ? 1 : STRIP + 2), line * sizeof(float));
+    t->hidden = fm_arena_alloc(context->arena, threads * (direct ? (size_t)t->w : FM_WINOGRAD_PIXELS * FM_WINOGRAD_TILES), hidden);
     if (direct)
         t->rounded = fm_arena_alloc(context->arena, threads * (STRIP + 2),
                                     fm_direct_row_size(&t->direct, t->w) * sizeof *t->rounded);
@@ -136,7 +135,7 @@ static void run(struct fm_context *context, struct head *t, const struct fm_feat
     const double pixels = (double)t->h * t->w;
     fm_upsampler_count(context, x, t->h + 2 * strips - 2, t->w);
     if (direct) fm_direct_count(context, conv, pixels);
-    else fm_winograd_count(context, conv, ((t->w + 1) / 2) * ((t->h + 1) / 2));
+    else fm_winograd_count(context, conv, fm_winograd_across(t->w) * fm_winograd_across(t->h));
     fm_count(context, FM_UNIT_F32, last ? 2.0 * pixels * last->in : 0,
              ((double)fm_feature_size(x) + pixels * (last ? 1 : conv->out)) * sizeof(float) +
                  (double)conv->out * conv->in * (double)fm_dtype_size(conv->type));

@@ -16,6 +16,8 @@ struct fm_weights {
     int out, in;       /* rows, and values in a row over all kernel positions */
     const float *bias; /* [out], NULL if none */
     const float *scale, *input_scale; /* [out], [in] of FM_I8, for ops/int8.h; else NULL */
+    bool coarse;       /* a 3x3 convolution: Winograd's products may be of bf16 operands where others are, which errs
+                        * four times as much as those: for few convolutions in a row, see winograd.h */
 };
 
 /* A feature map. */

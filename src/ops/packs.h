@@ -12,7 +12,7 @@
 #include "ops/ops.h"
 
 /* Of a product, of a Winograd convolution: at most. Weights of a linear layer of more rows: at least. */
-enum { FM_KEEP_ROWS = 256, FM_KEEP_TILES = 64, FM_KEEP_WEIGHTS = 1 << 18 };
+enum { FM_KEEP_ROWS = 256, FM_KEEP_TILES = 100, FM_KEEP_WEIGHTS = 1 << 18 };
 
 struct fm_pack {
     const void *data; /* of the weights, and the bytes in packed form: the key */

@@ -3,15 +3,16 @@
 #include "ops/profile.h"
 #include "ops/winograd.h"
 
-enum { CHUNK = 64, MAX_PANEL = 64 }; /* channels transformed and packed at a time: in the second cache */
+enum { CHUNK = 32, MAX_PANEL = 64, SIDE = FM_WINOGRAD_SIDE, PLANES = FM_WINOGRAD_PLANES }; /* CHUNK: channels transformed and packed at a
+                                                                            * time, in the second cache */
 
 /* Values from one plane of V or M to the next: some more than there are, as planes a multiple of the first
  * cache's way apart would drive each other out of it. */
-static ptrdiff_t plane_size(int channels) { return (ptrdiff_t)FM_WINOGRAD_TILES * channels + 32; }
+static ptrdiff_t tile_size(int channels) { return (ptrdiff_t)PLANES * channels; }
 
 static int chunks(int in) { return (in + CHUNK - 1) / CHUNK; }
 
-/* The transformed weights of one panel of output channels, [16][in][width]: a chunk of `in`. */
+/* The transformed weights of one panel of output channels, [PLANES][in][width]: a chunk of `in`. */
 static void prepare_chunk(void *arg, size_t task, int worker)
 {
     const struct fm_winograd *t = arg;
@@ -20,7 +21,7 @@ static void prepare_chunk(void *arg, size_t task, int worker)
     const int width = fm_panel_width(t->k, left), n = left < width ? left : width;
     const int first = (int)task % chunks(in) * CHUNK, channels = in - first < CHUNK ? in - first : CHUNK;
     const ptrdiff_t plane = (ptrdiff_t)t->k->panel * CHUNK;
-    float *u = t->scratch + worker * 16 * plane; /* [16][panel][CHUNK] */
+    float *u = t->scratch + worker * PLANES * plane; /* [PLANES][panel][CHUNK] */
     const int per_word = t->half ? 2 : 1; /* values */
     float *to = t->packed + ((size_t)j * (size_t)in + (size_t)first * (size_t)width) / (size_t)per_word;
     for (int o = 0; o < n; o++) {
@@ -28,7 +29,7 @@ static void prepare_chunk(void *arg, size_t task, int worker)
         const unsigned char *row = (const unsigned char *)w->data + at * fm_dtype_size(w->type);
         t->k->winograd_weights(u + o * CHUNK, plane, row, w->type, in, channels);
     }
-    for (int p = 0; p < 16; p++) {
+    for (int p = 0; p < PLANES; p++) {
         uint16_t rounded[MAX_PANEL * CHUNK];
         const void *rows = u + p * plane;
         for (int o = 0; t->half && o < n; o++)
@@ -38,22 +39,29 @@ static void prepare_chunk(void *arg, size_t task, int worker)
     }
 }
 
+/* Whether the products are of bf16 operands. */
+static int is_half(const struct fm_context *context, const struct fm_weights *w)
+{
+    const struct fm_kernels *k = context->kernels;
+    return context->bf16 && k->has_bf16 && w->coarse && w->in / 9 % 2 == 0 && k->strip == k->panel;
+}
+
 struct fm_winograd fm_winograd_prepare_kept(struct fm_context *context, const struct fm_weights *w, bool keep)
 {
     const size_t in = (size_t)(w->in / 9), out = (size_t)w->out, threads = (size_t)context->threads;
     struct fm_winograd t = {.k = context->kernels, .weights = *w};
-    t.half = context->bf16 && in % 2 == 0 && t.k->strip == t.k->panel;
+    t.half = is_half(context, w);
     t.one = fm_packed_size(t.k, w->out, (int)in) / (t.half ? 2 : 1);
-    t.scratch_size = 16 * (size_t)(plane_size((int)in) + plane_size(w->out));
+    t.scratch_size = FM_WINOGRAD_TILES * (size_t)(tile_size((int)in) + tile_size(w->out));
     bool ready = false;
-    t.packed = keep ? fm_pack_get(context, w, 16 * t.one * sizeof(float), &ready)
-                    : fm_arena_alloc(context->arena, 16 * t.one, sizeof(float));
+    t.packed = keep ? fm_pack_get(context, w, PLANES * t.one * sizeof(float), &ready)
+                    : fm_arena_alloc(context->arena, PLANES * t.one, sizeof(float));
     const size_t mark = fm_arena_mark(context->arena);
-    t.scratch = fm_arena_alloc(context->arena, threads * 16 * (size_t)t.k->panel * CHUNK, sizeof(float));
+    t.scratch = fm_arena_alloc(context->arena, threads * PLANES * (size_t)t.k->panel * CHUNK, sizeof(float));
     if (!context->dry && !ready)
         fm_parallel_for(context, (out + (size_t)t.k->panel - 1) / (size_t)t.k->panel * (size_t)chunks((int)in),
                         prepare_chunk, &t);
-    if (!context->dry && keep) fm_pack_done(context, w, 16 * t.one * sizeof(float));
+    if (!context->dry && keep) fm_pack_done(context, w, PLANES * t.one * sizeof(float));
     fm_arena_release(context->arena, mark);
     t.scratch = fm_arena_alloc(context->arena, threads * t.scratch_size, sizeof(float));
     return t;
@@ -61,24 +69,24 @@ struct fm_winograd fm_winograd_prepare_kept(struct fm_context *context, const st
 
 void fm_winograd_count(struct fm_context *context, const struct fm_weights *w, int tiles)
 {
-    /* 16 products, 32 additions for V, 24 for Y, 7 x 4 operations for U */
+    /* 36 products; lines of 22 operations for V, 16 for Y, 15 for U */
     const double in = w->in / 9, out = w->out;
-    const enum fm_unit unit = context->bf16 && w->in / 9 % 2 == 0 && context->kernels->strip == context->kernels->panel ? FM_UNIT_BF16 : FM_UNIT_F32;
-    fm_count(context, unit, tiles * (32 * in * out + 32 * in + 24 * out) + 28 * in * out, 0);
+    fm_count(context, is_half(context, w) ? FM_UNIT_BF16 : FM_UNIT_F32, tiles * (72 * in * out + 12 * 22 * in + 10 * 16 * out) + 9 * 15 * in * out, 0);
 }
 
-/* V of one tile, to element `at` of 16 planes of v. */
+/* V of one tile, to v + p * plane. */
 static void tile_input(const struct fm_winograd *t, const struct fm_pixels *p, int ty, int tx, float *v,
                        ptrdiff_t at, ptrdiff_t plane)
 {
-    const float *d[16];
-    for (int i = 0; i < 4; i++)
-        for (int j = 0; j < 4; j++) {
-            const int y = 2 * ty - 1 + i, x = 2 * tx - 1 + j;
-            const int inside = y >= 0 && y < p->h && x >= 0 && x < p->w;
-            d[4 * i + j] =
-                inside ? p->data + ((size_t)y * (size_t)p->w + (size_t)x) * (size_t)p->c : p->zeros;
+    const float *d[PLANES];
+    for (int i = 0; i < SIDE + 2; i++) {
+        const int y = SIDE * ty + t->top - 1 + i, there = y >= 0 && y < p->h;
+        const float *row = p->data + (there ? (ptrdiff_t)y * p->w * p->c : 0);
+        for (int j = 0; j < SIDE + 2; j++) {
+            const int x = SIDE * tx - 1 + j;
+            d[(SIDE + 2) * i + j] = there && x >= 0 && x < p->w ? row + (ptrdiff_t)x * p->c : p->zeros;
         }
+    }
     if (t->half) t->k->winograd_input_bf16((uint16_t *)(void *)v + at, plane, d, p->c);
     else t->k->winograd_input(v + at, plane, d, p->c);
 }
@@ -87,8 +95,8 @@ static void tile_output(const struct fm_winograd *t, const struct fm_winograd_ta
                         int tx, const float *m, ptrdiff_t plane)
 {
     struct fm_winograd_out out = {.bias = t->weights.bias, .relu = to->relu};
-    for (int p = 0; p < 4; p++) {
-        const int y = 2 * ty + p / 2 - to->y0, x = 2 * tx + p % 2 - to->x0;
+    for (int p = 0; p < FM_WINOGRAD_PIXELS; p++) {
+        const int y = SIDE * ty + t->top + p / SIDE - to->y0, x = SIDE * tx + p % SIDE - to->x0;
         if (y < 0 || y >= to->h || x < 0 || x >= to->w) continue;
         const size_t at = ((size_t)y * (size_t)to->w + (size_t)x) * (size_t)t->weights.out;
         out.y[p] = to->data + at;
@@ -97,7 +105,7 @@ static void tile_output(const struct fm_winograd *t, const struct fm_winograd_ta
     t->k->winograd_output(&out, m, plane, t->weights.out);
 }
 
-/* One of the 16 products, of n tiles: v [n][in], m [n][out]. */
+/* One of the products, of n tiles: v [n][in], m [n][out]. */
 static void product(const struct fm_winograd *t, int p, const float *v, int n, float *m)
 {
     const int in = t->weights.in / 9, out = t->weights.out;
@@ -105,12 +113,12 @@ static void product(const struct fm_winograd *t, int p, const float *v, int n, f
         const int left = out - j, width = fm_panel_width(t->k, left), columns = left < width ? left : width;
         const float *a[FM_TILE_ROWS];
         struct fm_gemm_tile tile = {
-            .a = a, .segments = 1, .depth = in, .width = width, .ldc = out, .columns = columns,
+            .a = a, .segments = 1, .depth = in, .width = width, .ldc = tile_size(out), .columns = columns,
             .b = t->packed + (size_t)p * t->one + (size_t)j * (size_t)in,
         };
         for (int i = 0; i < n; i += FM_TILE_ROWS) {
-            tile.rows = fm_tile_rows(a, v + (ptrdiff_t)i * in, (size_t)in, n - i);
-            tile.c = m + (ptrdiff_t)i * out + j;
+            tile.rows = fm_tile_rows(a, v + i * tile_size(in), (size_t)tile_size(in), n - i);
+            tile.c = m + i * tile_size(out) + j;
             t->k->gemm_tile(&tile);
         }
     }
@@ -123,8 +131,8 @@ static void product_bf16(const struct fm_winograd *t, int p, const uint16_t *v, 
     for (int j = 0; j < out; j += t->k->panel) {
         const int left = out - j, width = fm_panel_width(t->k, left), columns = left < width ? left : width;
         const struct fm_gemm_tile_bf16 tile = {
-            .a = v, .lda = in, .rows = n, .segments = 1, .depth = in, .width = width,
-            .b = packed + (size_t)j * (size_t)in / 2, .c = m + j, .ldc = out, .columns = columns,
+            .a = v, .lda = tile_size(in), .rows = n, .segments = 1, .depth = in, .width = width,
+            .b = packed + (size_t)j * (size_t)in / 2, .c = m + j, .ldc = tile_size(out), .columns = columns,
         };
         t->k->gemm_tile_bf16(&tile);
     }
@@ -134,17 +142,15 @@ void fm_winograd_tiles(const struct fm_winograd *t, const struct fm_pixels *pixe
                        int first, int n, int worker, const struct fm_winograd_target *target)
 {
     const int in = pixels->c, out = t->weights.out;
-    const ptrdiff_t v_plane = plane_size(in), m_plane = plane_size(out);
-    float *v = t->scratch + (size_t)worker * t->scratch_size, *m = v + 16 * v_plane;
+    float *v = t->scratch + (size_t)worker * t->scratch_size, *m = v + FM_WINOGRAD_TILES * tile_size(in);
 
     for (int i = 0; i < n; i++)
-        tile_input(t, pixels, (first + i) / across, (first + i) % across, v, (ptrdiff_t)i * in, v_plane);
+        tile_input(t, pixels, (first + i) / across, (first + i) % across, v, i * tile_size(in), in);
     if (t->half) fm_open_tiles(t->k);
-    for (int p = 0; p < 16; p++)
-        if (t->half) product_bf16(t, p, (const uint16_t *)(const void *)v + p * v_plane, n, m + p * m_plane);
-        else product(t, p, v + p * v_plane, n, m + p * m_plane);
+    for (int p = 0; p < PLANES; p++)
+        if (t->half) product_bf16(t, p, (const uint16_t *)(const void *)v + p * in, n, m + p * out);
+        else product(t, p, v + p * in, n, m + p * out);
     if (t->half) fm_close_tiles(t->k);
     for (int i = 0; i < n; i++)
-        tile_output(t, target, (first + i) / across, (first + i) % across, m + (ptrdiff_t)i * out,
-                    m_plane);
+        tile_output(t, target, (first + i) / across, (first + i) % across, m + i * tile_size(out), out);
 }

@@ -222,9 +222,9 @@ Test(profile, work_of_convolutions)
     const struct fm_weights w = {.type = FM_F32, .out = 6, .in = 9 * 4};
     struct fm_feature x = {NULL, 5, 7, 4}, y = {NULL, 5, 7, 6}, half = {NULL, 3, 4, 6};
     const double bytes = (5 * 7 * 4 + 6 * 36 + 5 * 7 * 6) * 4;
-    /* 3 x 4 tiles of 2x2 pixels; 16 products of 4 x 6, 32 additions in, 24 out, and the weights */
+    /* 2 x 2 tiles of 4x4 pixels: 36 products of 4 x 6, 12 lines of 22 operations in, 10 of 16 out; the weights' 9 of 15 */
     fm_conv3x3(start(&c, FATHOM_GEMM_DEFAULT), &w, &x, 1, &y, NULL);
-    expect_work(&c, "Winograd", 12 * (2 * 16 * 4 * 6 + 32 * 4 + 24 * 6) + 28 * 4 * 6, bytes, FM_UNIT_F32);
+    expect_work(&c, "Winograd", 4 * (2 * 36 * 4 * 6 + 12 * 22 * 4 + 10 * 16 * 6) + 9 * 15 * 4 * 6, bytes, FM_UNIT_F32);
     fm_conv3x3(start(&c, FATHOM_GEMM_OPENBLAS), &w, &x, 1, &y, NULL);
     expect_work(&c, "direct", 2 * 35 * 6 * 36, bytes, FM_UNIT_F32);
     fm_conv3x3(start(&c, FATHOM_GEMM_DEFAULT), &w, &x, 2, &half, NULL);
