@@ -26,8 +26,9 @@
  * without im2col. */
 enum { FM_TILE_ROWS = 6 };
 
-/* RELU6 is min(max(x, 0), 6), HARDSWISH is x * RELU6(x + 3) / 6. */
-enum fm_activation { FM_ACT_NONE, FM_ACT_RELU, FM_ACT_GELU, FM_ACT_RELU6, FM_ACT_HARDSWISH };
+/* GELU_ROUGH is GELU to 5e-6, for results that are rounded to bf16 or bytes. RELU6 is min(max(x, 0), 6), HARDSWISH is
+ * x * RELU6(x + 3) / 6. */
+enum fm_activation { FM_ACT_NONE, FM_ACT_RELU, FM_ACT_GELU, FM_ACT_GELU_ROUGH, FM_ACT_RELU6, FM_ACT_HARDSWISH };
 
 /* c = residual + gamma * act(row_scale * c + bias); every pointer may be NULL. */
 struct fm_epilogue {

@@ -156,7 +156,8 @@ static void mlp_task(void *arg, size_t task, int worker)
     const size_t me = (size_t)worker, hidden_row = (size_t)t->fc1.w->out;
     float *hidden = t->hidden + me * (size_t)t->most * hidden_row;
     struct block b = make_block(t->q + me * (size_t)t->most * t->widest, t->row + me * t->widest);
-    const struct fm_epilogue gelu = {.act = gated ? FM_ACT_NONE : FM_ACT_GELU};
+    const enum fm_activation act = t->fc1.k->has_bf16 ? FM_ACT_GELU_ROUGH : FM_ACT_GELU;
+    const struct fm_epilogue gelu = {.act = gated ? FM_ACT_NONE : act};
     struct fm_epilogue ep = t->ep;
     if (ep.residual) ep.residual += first * ep.ldr;
 

@@ -82,7 +82,7 @@ static void ffn_branch_bf16(struct fm_context *context, const struct fm_vit_conf
         fm_linear_bf16(context, &b->fc1, normed, n, both, NULL, NULL);
         fm_swiglu_bf16(context, both, n, c->ffn_dim, hidden);
     } else {
-        struct fm_epilogue gelu = {.act = FM_ACT_GELU};
+        struct fm_epilogue gelu = {.act = FM_ACT_GELU_ROUGH};
         fm_linear_bf16(context, &b->fc1, normed, n, NULL, hidden, &gelu);
     }
     fm_linear_bf16(context, &b->fc2, hidden, n, x, NULL, &add);

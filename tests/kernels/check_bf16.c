@@ -44,7 +44,7 @@ static void free_operands(struct operands *o)
     fence_free((void *)o->pairs, (size_t)(o->segments * o->depth * o->width) / 2 * sizeof *o->pairs);
 }
 
-/* gamma * relu(sum + bias) + residual, or plain. */
+/* gamma * act(sum + bias) + residual, or plain. */
 static double reference(const struct operands *o, const struct fm_epilogue *ep, int m, int j,
                         double *tolerance)
 {
@@ -60,6 +60,10 @@ static double reference(const struct operands *o, const struct fm_epilogue *ep, 
     if (ep->row_scale) sum *= ep->row_scale[m], off = off * fabs(ep->row_scale[m]) + ULP * fabs(sum);
     if (ep->bias) sum += ep->bias[j], off += ULP * fabs(sum);
     if (ep->act == FM_ACT_RELU) sum = sum > 0 ? sum : 0;
+    if (ep->act == FM_ACT_GELU || ep->act == FM_ACT_GELU_ROUGH) { /* slope below 1.13; own error, and a product's rounding */
+        off = 1.13 * off + (ep->act == FM_ACT_GELU ? 4e-7 * fmax(1, fabs(sum)) : 5e-6) + ULP * fabs(sum);
+        sum *= 0.5 * (1 + erf(sum * 0.70710678118654752));
+    }
     if (ep->gamma) sum *= ep->gamma[j], off = off * fabs(ep->gamma[j]) + ULP * fabs(sum);
     if (ep->residual) sum += ep->residual[m * ep->ldr + j];
     *tolerance = off + 4 * ULP * fabs(sum) + DENORMAL;
@@ -87,7 +91,7 @@ static void tile_one(struct checker *c, int rows, int segments, int depth, int c
         .a = o.a, .lda = segments * depth, .shift = segments > 1 ? o.shift : NULL, .rows = rows, .segments = segments, .depth = depth, .b = o.pairs,
         .width = width, .c = half ? NULL : y, .c16 = half ? y16 : NULL, .ldc = ldc,
         .columns = columns,
-        .ep = {.bias = finish & 1 ? bias : NULL, .act = finish & 2 ? FM_ACT_RELU : FM_ACT_NONE,
+        .ep = {.bias = finish & 1 ? bias : NULL, .act = (enum fm_activation)(finish / 2 % 2 + finish / 32 % 2 * 2),
                .gamma = finish & 4 ? gamma : NULL, .residual = finish & 8 ? residual : NULL,
                .ldr = 64, .row_scale = finish & 16 ? scale : NULL},
     };
@@ -119,8 +123,8 @@ void check_gemm_tile_bf16(struct checker *c)
     int turn = 0;
     for (int columns = 1; columns <= c->k->panel; columns++)
         for (int r = 0; r < 14; r++, turn++)
-            tile_one(c, heights[r], turn % 5 ? 1 : 9, depths[turn % 5], columns, turn % 32, turn / 32 % 2);
-    for (int finish = 0; finish < 32; finish++)
+            tile_one(c, heights[r], turn % 5 ? 1 : 9, depths[turn % 5], columns, turn % 64, turn / 64 % 2);
+    for (int finish = 0; finish < 64; finish++)
         for (int half = 0; half < 2; half++) {
             tile_one(c, 64, 1, 24, c->k->panel, finish, half);
             tile_one(c, 37, 1, 24, c->k->panel - 3, finish, half);

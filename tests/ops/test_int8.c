@@ -142,7 +142,8 @@ static void run_mlp(struct fm_context *context, void *arg)
     const int out = t->fc2.w.out, f = t->fc2.w.in;
     const struct fm_rows rows = {.x = t->x, .gamma = t->gamma, .beta = t->beta, .eps = 1e-6f};
     const struct fm_epilogue add = {.gamma = t->gamma, .residual = t->x, .ldr = out};
-    const struct fm_epilogue gelu = {.act = t->swiglu ? FM_ACT_NONE : FM_ACT_GELU};
+    const enum fm_activation act = context->kernels->has_bf16 ? FM_ACT_GELU_ROUGH : FM_ACT_GELU;
+    const struct fm_epilogue gelu = {.act = t->swiglu ? FM_ACT_NONE : act};
     fm_mlp_int8(context, &t->fc1.w, &t->fc2.w, &rows, t->m, t->whole, &add);
     fm_layernorm(context, t->x, t->m, out, t->gamma, t->beta, 1e-6f, t->normed);
     fm_linear_int8(context, &t->fc1.w, &(struct fm_rows){.x = t->normed}, t->m, t->hidden, NULL, &gelu);

@@ -8,7 +8,7 @@ static float finish(float v, const struct fm_epilogue *ep, int m, int j)
 {
     if (ep->row_scale) v *= ep->row_scale[m];
     if (ep->bias) v += ep->bias[j];
-    if (ep->act == FM_ACT_GELU) v = (float)(0.5 * v * (1.0 + erf(v * 0.70710678118654752)));
+    if (ep->act == FM_ACT_GELU || ep->act == FM_ACT_GELU_ROUGH) v = (float)(0.5 * v * (1.0 + erf(v * 0.70710678118654752)));
     if (ep->act == FM_ACT_RELU) v = v < 0 ? 0 : v;
     if (ep->act == FM_ACT_RELU6 || ep->act == FM_ACT_HARDSWISH) v = fm_scalar_clamped(v, ep->act);
     if (ep->gamma) v *= ep->gamma[j];

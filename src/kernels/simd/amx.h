@@ -51,7 +51,7 @@ enum { KIND_GELU = 1, KIND_HALF = 2, KIND_ADD = 4, KIND_PLAIN = 8, KIND_OTHER = 
 
 static int kind_of(const struct fm_epilogue *ep, int half)
 {
-    const int gelu = ep->act == FM_ACT_GELU;
+    const int gelu = ep->act == FM_ACT_GELU || ep->act == FM_ACT_GELU_ROUGH;
     if (!half && !ep->bias && !ep->gamma && !ep->residual && !ep->row_scale && ep->act == FM_ACT_NONE)
         return KIND_PLAIN;
     if (ep->row_scale || (gelu && (ep->gamma || ep->residual)) || (half && ep->residual)) return KIND_OTHER;
@@ -85,7 +85,7 @@ static inline vf tail_finish(const struct amx_tail *t, int m, int j, __mmask16 m
 {
     vf x = tail_value(t, m, j, mask);
     if (t->ep.bias) x = vf_add(x, _mm512_maskz_loadu_ps(mask, t->ep.bias + j));
-    if (kind & KIND_GELU) return vf_gelu(x);
+    if (kind & KIND_GELU) return t->ep.act == FM_ACT_GELU ? vf_gelu(x) : vf_gelu_rough(x);
     if (t->ep.act == FM_ACT_RELU) x = vf_max(vf_zero(), x);
     if (t->ep.gamma) x = vf_mul(x, _mm512_maskz_loadu_ps(mask, t->ep.gamma + j));
     if (kind & KIND_ADD) x = vf_add(x, _mm512_maskz_loadu_ps(mask, t->ep.residual + m * t->ep.ldr + j));
