@@ -174,8 +174,8 @@ static inline int32_t weigh_bytes(int16_t *scores, int n, int16_t largest, struc
     int16_t first[32];
     for (int i = 0; i < 32; i++) first[i] = (int16_t)fm_weight_threshold(row, 2 * i);
     /* of keys 2 i, and of 2 i + 1; then of 64 keys further on: bytes wrap as the threshold's modulo wants */
-    vi even = vi_load(first), odd = _mm512_add_epi8(even, _mm512_set1_epi16(159));
-    const vi next = _mm512_set1_epi16(159 * FM_BYTE_KEYS % 256);
+    vi even = vi_load(first), odd = _mm512_add_epi8(even, _mm512_set1_epi16(FM_KEY_STEP));
+    const vi next = _mm512_set1_epi16(FM_KEY_STEP * FM_BYTE_KEYS % 256);
     vi sum = vi_zero();
     for (int j = 0; j < n; j += FM_BYTE_KEYS, scores += FM_BYTE_KEYS) {
         const vi w0 = weights_of(vi_load(scores), top, by, step.doublings, even);
