@@ -213,15 +213,16 @@ static inline void turn_queries(uint32_t *to, const uint16_t *q, ptrdiff_t ld)
     pack_nk((float *)(void *)to, (const float *)(const void *)q, FM_F32, ld, TILE, WORDS, TILE); /* words are only moved */
 }
 
-/* Over all keys, with the shifts that there are. Returns the queries whose weights ran away. */
-static uint32_t sweep(struct attending *a)
+/* Over all keys, with the shifts that there are; `begun`: the first scores are there already. Returns the queries whose
+ * weights ran away. */
+static uint32_t sweep(struct attending *a, int begun)
 {
     const int n = a->t->n;
     a->sum[0] = a->sum[1] = vf_zero();
     for (int first = 0; first < n; first += KEYS) {
         const int keys = at_most(n - first, KEYS);
         for (int j = 0; j < keys; j += SCORES) {
-            find_scores(a, first + j, at_most(keys - j, SCORES));
+            if (!begun || first + j > 0) find_scores(a, first + j, at_most(keys - j, SCORES));
             weigh(a, a->weights + j / 2 * BLOCK, at_most(keys - j, SCORES));
         }
         mix(a, first, keys);
@@ -249,13 +250,13 @@ static void attend(const struct fm_attend *t)
     written_to(a.queries);
     find_scores(&a, 0, at_most(t->n, SCORES));
     lower_shifts(a.shift, a.factor, a.scores, at_most(t->n, SCORES), UINT32_MAX);
-    const uint32_t away = sweep(&a);
+    const uint32_t away = sweep(&a, 1);
     if (away) {
         for (int j = 0; j < t->n; j += SCORES) {
             find_scores(&a, j, at_most(t->n - j, SCORES));
             lower_shifts(a.shift, a.factor, a.scores, at_most(t->n - j, SCORES), away);
         }
-        sweep(&a);
+        sweep(&a, 0);
     }
     for (int d = 0; d < DEPTH; d += TILE) {
         float rows[BLOCK * TILE] __attribute__((aligned(64)));
