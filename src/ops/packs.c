@@ -30,16 +30,21 @@ void *fm_pack_get(struct fm_context *context, const struct fm_weights *w, size_t
     return pack->packed;
 }
 
-void *fm_pack_get_f32(struct fm_context *context, const struct fm_product *p, size_t bytes, bool *ready)
+bool fm_keeps_product(const struct fm_product *p)
 {
     const bool large = (int64_t)p->weights->in * p->weights->out >= FM_KEEP_WEIGHTS;
+    return p->m <= FM_KEEP_ROWS || (p->segments == 1 && large);
+}
+
+void *fm_pack_get_late(struct fm_context *context, const struct fm_weights *w, size_t bytes, bool keep, bool *ready)
+{
     void *scratch = fm_arena_alloc(context->arena, bytes, 1);
     *ready = false;
-    if (!kept(context->packs, p->weights) || (p->m > FM_KEEP_ROWS && (p->segments > 1 || !large))) return scratch;
-    const bool again = find(context->packs, p->weights->data, bytes) != NULL;
-    void *lasting = fm_pack_get(context, p->weights, bytes, ready);
+    if (!keep || !kept(context->packs, w)) return scratch;
+    const bool again = find(context->packs, w->data, bytes) != NULL;
+    void *lasting = fm_pack_get(context, w, bytes, ready);
     if (again || context->dry) return lasting;
-    struct fm_pack *pack = find(context->packs, p->weights->data, bytes);
+    struct fm_pack *pack = find(context->packs, w->data, bytes);
     if (pack) pack->lasts = false;
     return scratch;
 }

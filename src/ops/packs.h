@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Weights that a session keeps in packed form, so that only its first run packs them, or the second in f32 (see
- * fm_pack_get_f32); what they were made of is not needed any more and is given back to the system, which has it in its page cache. Those of bf16 and int8 products
+ * Weights that a session keeps in packed form, so that only its first run packs them, or the second in f32 and of Winograd
+ * convolutions (see fm_pack_get_late); what they were made of is not needed any more and is given back to the system, which has it in its page cache. Those of bf16 and int8 products
  * are half and a quarter of an f32 file's size, those of f32 products as large, or half as large again in parts
  * (split.h). Packing is not all that this saves: pages of a file are small, and on a virtual machine they have been
  * read at a tenth of the speed of large ones, which made a quarter of a run in f32. Not kept are f32 products of
@@ -39,9 +39,12 @@ static inline int fm_group_columns(const struct fm_kernels *k, int out, int64_t 
  * file, from the arena. A second call for the same w and bytes, in a dry run too, gives the same. *ready: it is filled already. NULL while dry. */
 void *fm_pack_get(struct fm_context *context, const struct fm_weights *w, size_t bytes, bool *ready);
 
-/* The same for that product, whose packed form lasts from the second run on, if at all: a session that runs once
- * need not touch memory for runs to come. */
-void *fm_pack_get_f32(struct fm_context *context, const struct fm_product *p, size_t bytes, bool *ready);
+/* The same for what lasts from the second run on, if at all (keep): a session that runs once need not touch memory
+ * for runs to come. */
+void *fm_pack_get_late(struct fm_context *context, const struct fm_weights *w, size_t bytes, bool keep, bool *ready);
+
+/* Whether the f32 product's weights in packed form are kept. */
+bool fm_keeps_product(const struct fm_product *p);
 
 /* It has been filled (unless the run was cancelled): w's data will not be read again. */
 void fm_pack_done(struct fm_context *context, const struct fm_weights *w, size_t bytes);

@@ -123,7 +123,7 @@ static void run_tiles(struct fm_context *context, const struct fm_product *p)
     size_t mark = fm_arena_mark(context->arena);
     const size_t size = fm_packed_size(context->kernels, w->out, w->in);
     bool ready;
-    float *packed = fm_pack_get_f32(context, p, size * sizeof(float), &ready);
+    float *packed = fm_pack_get_late(context, w, size * sizeof(float), fm_keeps_product(p), &ready);
     if (!context->dry) {
         if (!ready) {
             fm_pack(context, w, packed);

@@ -150,7 +150,7 @@ void fm_split_run(struct fm_context *context, const struct fm_product *p)
     s.part = (size_t)s.ranges * s.range;
     bool ready;
     const size_t packed = PARTS * s.part * sizeof *s.packed;
-    s.packed = fm_pack_get_f32(context, p, packed, &ready);
+    s.packed = fm_pack_get_late(context, w, packed, fm_keeps_product(p), &ready);
     s.stride = (size_t)s.depth + PAD; /* rows and parts that do not lie a power of two apart: caches and the order
                                        * of loads and stores go by the lower bits of addresses */
     s.rows_part = (size_t)s.most * s.stride + 3 * PAD;

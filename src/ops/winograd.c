@@ -3,16 +3,16 @@
 #include "ops/profile.h"
 #include "ops/winograd.h"
 
-enum { CHUNK = 32, MAX_PANEL = 64, SIDE = FM_WINOGRAD_SIDE, PLANES = FM_WINOGRAD_PLANES }; /* CHUNK: channels transformed and packed at a
-                                                                            * time, in the second cache */
+enum { CHUNK = 32, MAX_PANEL = 64, SIDE = FM_WINOGRAD_SIDE, PLANES = FM_WINOGRAD_PLANES, TAPS = 9 }; /* CHUNK: channels
+                                              * packed and transformed at a time, in the second cache */
 
-/* Values from one plane of V or M to the next: some more than there are, as planes a multiple of the first
- * cache's way apart would drive each other out of it. */
+/* Values of a tile in V or M: its planes one after the other. */
 static ptrdiff_t tile_size(int channels) { return (ptrdiff_t)PLANES * channels; }
 
 static int chunks(int in) { return (in + CHUNK - 1) / CHUNK; }
 
-/* The transformed weights of one panel of output channels, [PLANES][in][width]: a chunk of `in`. */
+/* The transformed weights of one panel of output channels, [PLANES][in][width]: a chunk of `in`. Taps are packed, nine
+ * times, and then transformed, rather than transformed and then packed, 36 times. */
 static void prepare_chunk(void *arg, size_t task, int worker)
 {
     const struct fm_winograd *t = arg;
@@ -20,22 +20,23 @@ static void prepare_chunk(void *arg, size_t task, int worker)
     const int in = w->in / 9, j = (int)task / chunks(in) * t->k->panel, left = w->out - j;
     const int width = fm_panel_width(t->k, left), n = left < width ? left : width;
     const int first = (int)task % chunks(in) * CHUNK, channels = in - first < CHUNK ? in - first : CHUNK;
-    const ptrdiff_t plane = (ptrdiff_t)t->k->panel * CHUNK;
-    float *u = t->scratch + worker * PLANES * plane; /* [PLANES][panel][CHUNK] */
-    const int per_word = t->half ? 2 : 1; /* values */
-    float *to = t->packed + ((size_t)j * (size_t)in + (size_t)first * (size_t)width) / (size_t)per_word;
-    for (int o = 0; o < n; o++) {
-        const size_t at = (size_t)(j + o) * (size_t)w->in + (size_t)first;
-        const unsigned char *row = (const unsigned char *)w->data + at * fm_dtype_size(w->type);
-        t->k->winograd_weights(u + o * CHUNK, plane, row, w->type, in, channels);
+    const int values = channels * width;
+    const size_t row = (size_t)j * (size_t)w->in + (size_t)first, at = (size_t)j * (size_t)in + (size_t)first * (size_t)width;
+    float *taps = t->scratch + worker * t->prepare_size, *u = taps + TAPS * values;
+    for (int tap = 0; tap < TAPS; tap++) {
+        const size_t offset = (row + (size_t)(tap * in)) * fm_dtype_size(w->type);
+        t->k->pack_nk(taps + tap * values, (const unsigned char *)w->data + offset, w->type, w->in, n, channels, width);
     }
+    if (!t->half) {
+        t->k->winograd_weights(t->packed + at, (ptrdiff_t)t->one, taps, FM_F32, values, values);
+        return;
+    }
+    t->k->winograd_weights(u, values, taps, FM_F32, values, values);
     for (int p = 0; p < PLANES; p++) {
         uint16_t rounded[MAX_PANEL * CHUNK];
-        const void *rows = u + p * plane;
-        for (int o = 0; t->half && o < n; o++)
-            t->k->to_bf16(rounded + o * CHUNK, u + p * plane + o * CHUNK, channels);
-        if (t->half) rows = rounded;
-        t->k->pack_nk(to + (size_t)p * t->one, rows, FM_F32, CHUNK / per_word, n, channels / per_word, width);
+        t->k->to_bf16(rounded, u + (ptrdiff_t)p * values, values);
+        uint32_t *to = (uint32_t *)(void *)(t->packed + (size_t)p * t->one) + at / 2;
+        t->k->pack_pairs(to, rounded, width, width, channels, width);
     }
 }
 
@@ -54,10 +55,10 @@ struct fm_winograd fm_winograd_prepare_kept(struct fm_context *context, const st
     t.one = fm_packed_size(t.k, w->out, (int)in) / (t.half ? 2 : 1);
     t.scratch_size = FM_WINOGRAD_TILES * (size_t)(tile_size((int)in) + tile_size(w->out));
     bool ready = false;
-    t.packed = keep ? fm_pack_get(context, w, PLANES * t.one * sizeof(float), &ready)
-                    : fm_arena_alloc(context->arena, PLANES * t.one, sizeof(float));
+    t.packed = fm_pack_get_late(context, w, PLANES * t.one * sizeof(float), keep, &ready);
     const size_t mark = fm_arena_mark(context->arena);
-    t.scratch = fm_arena_alloc(context->arena, threads * PLANES * (size_t)t.k->panel * CHUNK, sizeof(float));
+    t.prepare_size = (size_t)(t.half ? TAPS + PLANES : TAPS) * (size_t)t.k->panel * CHUNK;
+    t.scratch = fm_arena_alloc(context->arena, threads * t.prepare_size, sizeof(float));
     if (!context->dry && !ready)
         fm_parallel_for(context, (out + (size_t)t.k->panel - 1) / (size_t)t.k->panel * (size_t)chunks((int)in),
                         prepare_chunk, &t);
