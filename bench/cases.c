@@ -202,7 +202,7 @@ static void channel_affine(struct bench *b)
 static void winograd_weights(struct bench *b)
 {
     bytes(b, (9.0 + FM_WINOGRAD_PLANES) * PIXELS * sizeof(float));
-    REPEAT b->k->winograd_weights(b->y, PIXELS, b->x, FM_F32, PIXELS, PIXELS);
+    REPEAT b->k->winograd_weights(b->y, PIXELS, b->x, PIXELS, PIXELS);
 }
 
 static void winograd_input(struct bench *b)

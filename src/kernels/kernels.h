@@ -208,8 +208,8 @@ struct fm_attend_split {
  * ---- Winograd F(4x4, 3x3) (Lavin and Gray 2016, section 4.3) ------------------------------------
  * A 3x3 convolution of a 6x6 patch of pixels to 4x4 with 36 multiplications instead of 144. Products of
  * polynomials are taken at 0, -+A, -+B and infinity: with A = 5/8 and B = 3/2 they err half as much as at 1 and 2.
- * winograd_weights U = G g G^T for each channel; g [3][3] is at w, its elements ld values of `type`
- *                 apart, element p of the 36 goes to u + p * plane.
+ * winograd_weights U = G g G^T for each of n filters; g [3][3] is at w, its elements ld apart, element p of
+ *                 the 36 goes to u + p * plane.
  * winograd_input  V = B^T d B for each channel; d[6*i + j] points at a pixel's channels, element p
  *                 of the 36 goes to v + p * plane.
  * winograd_input_bf16 the same, rounded as to_bf16 does.

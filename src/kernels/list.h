@@ -26,7 +26,7 @@ K(void, lerp_columns, (float *y, const float *x, const struct fm_lerp *at, int n
 K(void, dot_rows, (float *y, const float *x, const float *w, float bias, int rows, int n))
 K(void, channel_sums, (float *sum, float *squares, const float *x, const float *shift, int pixels, int channels))
 K(void, channel_affine, (float *y, const float *residual, const float *a, const float *b, int relu, int pixels, int channels))
-K(void, winograd_weights, (float *u, ptrdiff_t plane, const void *w, enum fm_dtype type, ptrdiff_t ld, int channels))
+K(void, winograd_weights, (float *u, ptrdiff_t plane, const float *w, ptrdiff_t ld, int n))
 K(void, winograd_input, (float *v, ptrdiff_t plane, const float *const pixels[FM_WINOGRAD_PLANES], int channels))
 K(void, winograd_input_bf16, (uint16_t *v, ptrdiff_t plane, const float *const pixels[FM_WINOGRAD_PLANES], int channels))
 K(void, winograd_output, (const struct fm_winograd_out *out, const float *m, ptrdiff_t plane, int channels))

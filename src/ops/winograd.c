@@ -3,8 +3,8 @@
 #include "ops/profile.h"
 #include "ops/winograd.h"
 
-enum { CHUNK = 32, MAX_PANEL = 64, SIDE = FM_WINOGRAD_SIDE, PLANES = FM_WINOGRAD_PLANES, TAPS = 9 }; /* CHUNK: channels
-                                              * packed and transformed at a time, in the second cache */
+enum { CHUNK = 32, MAX_PANEL = 64, SIDE = FM_WINOGRAD_SIDE, PLANES = FM_WINOGRAD_PLANES, TAPS = 9 };
+/* CHUNK: channels packed and transformed at a time, in the second cache */
 
 /* Values of a tile in V or M: its planes one after the other. */
 static ptrdiff_t tile_size(int channels) { return (ptrdiff_t)PLANES * channels; }
@@ -28,10 +28,10 @@ static void prepare_chunk(void *arg, size_t task, int worker)
         t->k->pack_nk(taps + tap * values, (const unsigned char *)w->data + offset, w->type, w->in, n, channels, width);
     }
     if (!t->half) {
-        t->k->winograd_weights(t->packed + at, (ptrdiff_t)t->one, taps, FM_F32, values, values);
+        t->k->winograd_weights(t->packed + at, (ptrdiff_t)t->one, taps, values, values);
         return;
     }
-    t->k->winograd_weights(u, values, taps, FM_F32, values, values);
+    t->k->winograd_weights(u, values, taps, values, values);
     for (int p = 0; p < PLANES; p++) {
         uint16_t rounded[MAX_PANEL * CHUNK];
         t->k->to_bf16(rounded, u + (ptrdiff_t)p * values, values);

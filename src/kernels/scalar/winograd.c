@@ -14,12 +14,11 @@ static void weights_line(float u[6], float g0, float g1, float g2)
     u[5] = g2;
 }
 
-void fm_scalar_winograd_weights(float *u, ptrdiff_t plane, const void *w, enum fm_dtype type,
-                                ptrdiff_t ld, int channels)
+void fm_scalar_winograd_weights(float *u, ptrdiff_t plane, const float *w, ptrdiff_t ld, int n)
 {
-    for (int c = 0; c < channels; c++) {
+    for (int c = 0; c < n; c++) {
         float g[9], h[3][6];
-        for (int j = 0; j < 9; j++) g[j] = fm_weight(w, type, j * ld + c);
+        for (int j = 0; j < 9; j++) g[j] = w[j * ld + c];
         for (int j = 0; j < 3; j++) weights_line(h[j], g[j], g[3 + j], g[6 + j]);
         for (int i = 0; i < 6; i++) {
             float line[6];

@@ -36,22 +36,13 @@ static inline void weights_block(float *u, ptrdiff_t plane, const vf g[9], int l
     }
 }
 
-static void winograd_weights(float *u, ptrdiff_t plane, const void *w, enum fm_dtype type, ptrdiff_t ld,
-                             int channels)
+static void winograd_weights(float *u, ptrdiff_t plane, const float *w, ptrdiff_t ld, int n)
 {
-    int c = 0;
-    vf g[9];
-    for (; c + VF <= channels; c += VF) {
-        UNROLL for (int j = 0; j < 9; j++) g[j] = load_weights(w, type, j * ld + c);
-        weights_block(u + c, plane, g, VF);
+    for (int c = 0; c < n; c += VF) {
+        vf g[9];
+        UNROLL for (int j = 0; j < 9; j++) g[j] = load_some(w + j * ld + c, n - c);
+        weights_block(u + c, plane, g, n - c);
     }
-    if (c == channels) return;
-    for (int j = 0; j < 9; j++) {
-        float rest[VF] = {0};
-        for (int i = 0; c + i < channels; i++) rest[i] = fm_weight(w, type, j * ld + c + i);
-        g[j] = vf_load(rest);
-    }
-    weights_block(u + c, plane, g, channels - c);
 }
 
 static inline void input_line(vf v[6], const vf d[6])
