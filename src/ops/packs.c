@@ -40,11 +40,11 @@ void *fm_pack_get_late(struct fm_context *context, const struct fm_weights *w, s
 {
     void *scratch = fm_arena_alloc(context->arena, bytes, 1);
     *ready = false;
-    if (!keep || !kept(context->packs, w)) return scratch;
-    const bool again = find(context->packs, w->data, bytes) != NULL;
-    void *lasting = fm_pack_get(context, w, bytes, ready);
-    if (again || context->dry) return lasting;
-    struct fm_pack *pack = find(context->packs, w->data, bytes);
+    if (!kept(context->packs, w)) return scratch;
+    const bool first = !context->dry && !find(context->packs, w->data, bytes);
+    void *lasting = keep ? fm_pack_get(context, w, bytes, ready) : scratch;
+    if (keep && !first) return lasting;
+    struct fm_pack *pack = find(context->packs, w->data, bytes); /* if not keep: of a run of another size */
     if (pack) pack->lasts = false;
     return scratch;
 }

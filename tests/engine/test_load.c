@@ -106,6 +106,36 @@ Test(load, cancelled_at_every_stage)
     fathom_model_close(&model);
 }
 
+/* What a cancelled run began to keep in packed form is not taken for whole by runs of another size, which pack for
+ * themselves, nor by those that come back. */
+Test(load, cancelled_then_reshaped)
+{
+    static const char *const files[] = {"tiny_v2.fathom", "tiny_stem.fathom", "tiny_midas_large.fathom"};
+    static uint8_t wide_rgb[16 * PIXELS * 3];
+    const fathom_image wide = {16 * WIDTH, HEIGHT, wide_rgb};
+    for (int i = 0; i < 3; i++) {
+        fathom_model *model = open_model(files[i]);
+        struct hook hook = {0};
+        const fathom_session_options opt = {.threads = 2, .on_stage = on_stage, .user = &hook};
+        fathom_map whole = {0}, other = {0}, map = {0};
+        cr_assert_eq(fathom_session_create(&hook.session, model, WIDTH, HEIGHT, &opt, NULL), FATHOM_OK);
+        cr_assert_eq(fathom_session_run(hook.session, &picture, &whole, NULL), FATHOM_OK);
+        hook = (struct hook){hook.session, 0, 1};
+        cr_expect_eq(fathom_session_run(hook.session, &picture, &map, NULL), FATHOM_E_CANCELLED);
+        cr_assert_eq(fathom_session_reshape(&hook.session, wide.width, wide.height, NULL), FATHOM_OK);
+        cr_assert_eq(fathom_session_run(hook.session, &wide, &other, NULL), FATHOM_OK);
+        cr_assert_eq(fathom_session_reshape(&hook.session, WIDTH, HEIGHT, NULL), FATHOM_OK);
+        cr_assert_eq(fathom_session_run(hook.session, &picture, &map, NULL), FATHOM_OK);
+        cr_expect_arr_eq(map.values, whole.values, PIXELS * sizeof(float), "%s: another map after a cancelled run",
+                         files[i]);
+        fathom_map_free(&map);
+        fathom_map_free(&other);
+        fathom_map_free(&whole);
+        fathom_session_destroy(&hook.session);
+        fathom_model_close(&model);
+    }
+}
+
 /* The request waits for a run, and is taken by one. */
 Test(load, cancelled_before)
 {
