@@ -81,18 +81,19 @@ void fm_conv_grouped(struct fm_context *context, const struct fm_weights *w, int
     };
     float *zeros = fm_arena_alloc(context->arena, (size_t)x->c, sizeof(float));
     t.one = fm_packed_size(t.k, t.columns, w->in);
-    const bool keep = t.m <= FM_KEEP_ROWS;
-    bool ready = false;
+    bool ready;
     const size_t packed = (size_t)groups * t.one * sizeof(float);
-    t.packed = keep ? fm_pack_get(context, w, packed, &ready) : fm_arena_alloc(context->arena, packed, 1);
+    t.packed = fm_pack_get_late(context, w, packed, t.m <= FM_KEEP_ROWS, &ready);
     t.pixels = (struct fm_pixels){x->data, zeros, x->h, x->w, x->c, stride, y->w};
     fm_count(context, FM_UNIT_F32, 2.0 * t.m * w->out * w->in,
              (double)(fm_feature_size(x) + fm_feature_size(y)) * sizeof(float) +
                  (double)w->out * w->in * (double)fm_dtype_size(w->type));
     if (!context->dry) {
         memset(zeros, 0, (size_t)x->c * sizeof(float));
-        if (!ready) fm_parallel_for(context, (size_t)groups, pack_task, &t);
-        if (keep) fm_pack_done(context, w, packed);
+        if (!ready) {
+            fm_parallel_for(context, (size_t)groups, pack_task, &t);
+            fm_pack_done(context, w, packed);
+        }
         fm_parallel_for(context, (size_t)((t.m + BLOCK - 1) / BLOCK) * (size_t)((groups + GROUPS - 1) / GROUPS),
                         grouped_task, &t);
     }

@@ -11,6 +11,12 @@ static ptrdiff_t tile_size(int channels) { return (ptrdiff_t)PLANES * channels; 
 
 static int chunks(int in) { return (in + CHUNK - 1) / CHUNK; }
 
+/* Floats of a worker that prepares a chunk: taps, and U where it is rounded before it is packed. */
+static size_t prepare_size(const struct fm_winograd *t)
+{
+    return (size_t)(t->half ? TAPS + PLANES : TAPS) * (size_t)t->k->panel * CHUNK;
+}
+
 /* The transformed weights of one panel of output channels, [PLANES][in][width]: a chunk of `in`. Taps are packed, nine
  * times, and then transformed, rather than transformed and then packed, 36 times. */
 static void prepare_chunk(void *arg, size_t task, int worker)
@@ -22,7 +28,7 @@ static void prepare_chunk(void *arg, size_t task, int worker)
     const int first = (int)task % chunks(in) * CHUNK, channels = in - first < CHUNK ? in - first : CHUNK;
     const int values = channels * width;
     const size_t row = (size_t)j * (size_t)w->in + (size_t)first, at = (size_t)j * (size_t)in + (size_t)first * (size_t)width;
-    float *taps = t->scratch + worker * t->prepare_size, *u = taps + TAPS * values;
+    float *taps = t->scratch + (size_t)worker * prepare_size(t), *u = taps + TAPS * values;
     for (int tap = 0; tap < TAPS; tap++) {
         const size_t offset = (row + (size_t)(tap * in)) * fm_dtype_size(w->type);
         t->k->pack_nk(taps + tap * values, (const unsigned char *)w->data + offset, w->type, w->in, n, channels, width);
@@ -54,15 +60,16 @@ struct fm_winograd fm_winograd_prepare_kept(struct fm_context *context, const st
     t.half = is_half(context, w);
     t.one = fm_packed_size(t.k, w->out, (int)in) / (t.half ? 2 : 1);
     t.scratch_size = FM_WINOGRAD_TILES * (size_t)(tile_size((int)in) + tile_size(w->out));
-    bool ready = false;
-    t.packed = fm_pack_get_late(context, w, PLANES * t.one * sizeof(float), keep, &ready);
+    bool ready;
+    const size_t packed = PLANES * t.one * sizeof(float);
+    t.packed = fm_pack_get_late(context, w, packed, keep, &ready);
     const size_t mark = fm_arena_mark(context->arena);
-    t.prepare_size = (size_t)(t.half ? TAPS + PLANES : TAPS) * (size_t)t.k->panel * CHUNK;
-    t.scratch = fm_arena_alloc(context->arena, threads * t.prepare_size, sizeof(float));
-    if (!context->dry && !ready)
+    t.scratch = fm_arena_alloc(context->arena, threads * prepare_size(&t), sizeof(float));
+    if (!context->dry && !ready) {
         fm_parallel_for(context, (out + (size_t)t.k->panel - 1) / (size_t)t.k->panel * (size_t)chunks((int)in),
                         prepare_chunk, &t);
-    if (!context->dry && keep) fm_pack_done(context, w, PLANES * t.one * sizeof(float));
+        fm_pack_done(context, w, packed);
+    }
     fm_arena_release(context->arena, mark);
     t.scratch = fm_arena_alloc(context->arena, threads * t.scratch_size, sizeof(float));
     return t;

@@ -15,8 +15,8 @@ struct fm_winograd {
     int half;         /* on bf16: V, and words of two in `packed` */
     float *packed;    /* the products' weights, packed */
     size_t one;       /* floats, or words, of one of them */
-    float *scratch;   /* per worker: V and M of FM_WINOGRAD_TILES tiles; before, taps and U of a chunk */
-    size_t scratch_size, prepare_size;
+    float *scratch;   /* per worker: V and M of FM_WINOGRAD_TILES tiles */
+    size_t scratch_size;
 };
 enum { FM_WINOGRAD_TILES = 24 };
 
